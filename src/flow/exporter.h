@@ -1,0 +1,83 @@
+/*
+ * exporter.h
+ *	  What is remembered of each exporter and observation domain: counters,
+ *	  sequence numbers, errors by cause.
+ */
+#ifndef LASTFLUSS_EXPORTER_H
+#define LASTFLUSS_EXPORTER_H
+
+#include "flow.h"
+#include "lru.h"
+
+/* Why something could not be decoded. */
+typedef enum DecodeError
+{
+	DECODE_SHORT,				/* datagram shorter than its header */
+	DECODE_BAD_LENGTH,			/* a length that contradicts another */
+	DECODE_UNKNOWN_VERSION,		/* no flow format that we know */
+	DECODE_NO_TEMPLATE,			/* data set whose template is not known */
+	DECODE_BAD_TEMPLATE,		/* template that makes no sense */
+	DECODE_ZERO_LENGTH,			/* data set whose records have no length */
+	DECODE_TRAILING,			/* octets behind the end of the message */
+	DECODE_ERRORS				/* how many there are */
+} DecodeError;
+
+/* Gaps in the sequence that late datagrams can still fill. */
+#define EXPORTER_GAPS	4
+
+/* Sequence numbers from "start" on that have not come. */
+typedef struct ExporterGap
+{
+	uint32_t	start;
+	uint32_t	length;			/* 0: no gap */
+} ExporterGap;
+
+typedef struct Exporter
+{
+	LruLink		link;
+	FlowAddress address;
+	uint32_t	domain;
+	uint16_t	port;			/* the last source port */
+	uint8_t		protocol;		/* version number in the datagram */
+	bool		known;			/* configuration names the host */
+	bool		has_sequence;
+	uint8_t		sampling_origin;	/* of "sampling", FlowSamplingOrigin */
+	uint32_t	sampling;		/* the last rate that it announced, or 0 */
+	uint32_t	next_sequence;	/* what the next datagram should carry */
+	uint32_t	next_gap;		/* the place in "gaps" to use next */
+	ExporterGap gaps[EXPORTER_GAPS];
+	uint64_t	datagrams;
+	uint64_t	records;		/* data records */
+	uint64_t	no_octets;		/* of these, without any octet counter */
+	uint64_t	options;		/* options records, skipped */
+	uint64_t	lost;			/* by sequence numbers; unit: the format's */
+	uint64_t	templates;		/* template records received */
+	uint64_t	errors[DECODE_ERRORS];
+	int64_t		first_seen;		/* microseconds since 1970, our clock */
+	int64_t		last_seen;
+	int64_t		skew;			/* its export time - our receive time, us */
+} Exporter;
+
+/* Finds or makes the exporter's entry, and marks it as used. */
+extern Exporter *exporter_get(Lru *exporters, const FlowAddress *address,
+							  uint32_t domain, uint8_t protocol, bool known);
+
+/*
+ * Notes that a message with this sequence number carried "count" units, and
+ * counts what is missing since the one before.  A number that lies a little
+ * behind is a reordered datagram and takes back what was counted as lost (or a
+ * duplicate, which takes back nothing); one far away is an exporter that has
+ * restarted.
+ */
+extern void exporter_sequence(Exporter *exporter, uint32_t sequence, uint32_t count);
+
+/*
+ * The same for a message of which nobody knows how many units it carried: the
+ * next one is not compared with it.
+ */
+extern void exporter_sequence_unknown(Exporter *exporter, uint32_t sequence);
+
+/* The cause as a word for SQL: "no_template". */
+extern const char *decode_error_name(DecodeError error);
+
+#endif							/* LASTFLUSS_EXPORTER_H */

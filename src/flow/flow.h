@@ -1,0 +1,84 @@
+/*
+ * flow.h
+ *	  One normalised flow record, whatever format it came in.
+ *
+ * Fields that the exporter did not send are absent, not zero: their bit in
+ * "present" is clear and their member holds nothing worth reading.
+ */
+#ifndef LASTFLUSS_FLOW_H
+#define LASTFLUSS_FLOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* An IPv6 address, or an IPv4 address as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). */
+typedef struct FlowAddress
+{
+	uint8_t		octets[16];
+} FlowAddress;
+
+/* The values are the version numbers in the datagram. */
+typedef enum FlowProtocol
+{
+	FLOW_NETFLOW_V5 = 5,
+	FLOW_NETFLOW_V9 = 9,
+	FLOW_IPFIX = 10
+} FlowProtocol;
+
+/* Numbers of the bits in Flow.present. */
+typedef enum FlowField
+{
+	FLOW_BYTES,
+	FLOW_PACKETS,
+	FLOW_IN_IF,
+	FLOW_OUT_IF,
+	FLOW_SRC_AS,
+	FLOW_DST_AS,
+	FLOW_SRC_ADDR,
+	FLOW_DST_ADDR,
+	FLOW_IN_VLAN,
+	FLOW_OUT_VLAN,
+	FLOW_SAMPLING,
+	FLOW_FIRST,
+	FLOW_LAST,
+	FLOW_DIRECTION
+} FlowField;
+
+#define FLOW_BIT(field)			(UINT32_C(1) << (field))
+#define FLOW_HAS(flow, field)	(((flow)->present & FLOW_BIT(field)) != 0)
+
+/* Where Flow.sampling comes from. */
+typedef enum FlowSamplingOrigin
+{
+	FLOW_SAMPLING_UNKNOWN,		/* nobody said: counted as 1 */
+	FLOW_SAMPLING_RECORD,		/* a field of the record itself */
+	FLOW_SAMPLING_HEADER		/* the NetFlow v5 header */
+} FlowSamplingOrigin;
+
+typedef struct Flow
+{
+	uint32_t	present;		/* FLOW_BIT()s of the members that are valid */
+	uint8_t		protocol;		/* FlowProtocol; always valid */
+	uint8_t		family;			/* 4, 6, or 0 where the record does not tell */
+	uint8_t		direction;		/* 0 ingress, 1 egress (element 61) */
+	uint8_t		sampling_origin;	/* FlowSamplingOrigin; always valid */
+	uint32_t	domain;			/* observation domain, source id or v5 engine */
+	uint64_t	bytes;			/* as exported, not multiplied by sampling */
+	uint64_t	packets;
+	uint32_t	in_if;			/* SNMP ifIndex */
+	uint32_t	out_if;
+	uint32_t	src_as;
+	uint32_t	dst_as;
+	uint16_t	in_vlan;
+	uint16_t	out_vlan;
+	uint32_t	sampling;		/* 1 in N */
+	int64_t		first;			/* microseconds since 1970, exporter's clock */
+	int64_t		last;
+	FlowAddress src_addr;
+	FlowAddress dst_addr;
+} Flow;
+
+/* Called once for every data record, in the order of the datagram. */
+typedef void (*FlowSink) (void *context, const Flow *flow);
+
+#endif							/* LASTFLUSS_FLOW_H */

@@ -1,0 +1,327 @@
+/*
+ * ipfix.c
+ *	  NetFlow version 9 (RFC 3954) and IPFIX (RFC 7011): one format with two
+ *	  headers.
+ *
+ * A message is a header and sets; a set holds templates, options templates, or
+ * data records of one template.
+ *
+ * What differs: IPFIX tells the message's length and counts records in its
+ * sequence number; v9 tells a number of records that is often wrong, and counts
+ * datagrams.  Template sets have other ids.  Enterprise numbers exist in IPFIX
+ * only.  Options templates tell their size in octets (v9) or fields (IPFIX).
+ */
+#include "ipfix.h"
+
+#include "times.h"
+
+#define V9_HEADER				20
+#define IPFIX_HEADER			16
+#define IPFIX_SET_HEADER		4
+#define IPFIX_TEMPLATE_HEADER	4
+
+/* Ids of sets (RFC 3954, 5.2 and 6.1; RFC 7011, 3.3.2). */
+#define V9_TEMPLATES			0
+#define V9_OPTIONS_TEMPLATES	1
+#define IPFIX_TEMPLATES			2
+#define IPFIX_OPTIONS_TEMPLATES 3
+
+/* Templates and their data sets have ids from here on. */
+#define IPFIX_MIN_TEMPLATE		256
+
+typedef struct IpfixHeader
+{
+	uint16_t	version;
+	size_t		length;			/* of the message, this header included */
+	uint32_t	export_seconds;
+	uint32_t	uptime;			/* milliseconds; v9 only */
+	uint32_t	sequence;
+	uint32_t	domain;			/* observation domain or source id */
+} IpfixHeader;
+
+/* A message on its way through the sets. */
+typedef struct IpfixState
+{
+	Message    *message;
+	Exporter   *exporter;
+	TemplateKey key;			/* of the message's templates, but for the id */
+	TemplateClock clock;
+	size_t		behind;			/* octets of the datagram behind the message */
+	uint32_t	data_records;	/* options data included */
+	bool		uncounted;		/* and more in sets that we could not read */
+	Flow		flow;
+} IpfixState;
+
+PACKET_MUST_CHECK static bool
+ipfix_read_header(Packet *packet, IpfixHeader *header)
+{
+	const uint8_t *bytes;
+	size_t		left = packet_left(packet);
+
+	memset(header, 0, sizeof(*header));
+	if (!packet_u16(packet, &header->version))
+		return false;
+	if (header->version == FLOW_NETFLOW_V9)
+	{
+		if (!packet_bytes(packet, V9_HEADER - 2, &bytes))
+			return false;
+		header->length = left;
+		header->uptime = packet_be32(bytes + 2);
+		header->export_seconds = packet_be32(bytes + 6);
+		header->sequence = packet_be32(bytes + 10);
+		header->domain = packet_be32(bytes + 14);
+	}
+	else
+	{
+		if (!packet_bytes(packet, IPFIX_HEADER - 2, &bytes))
+			return false;
+		header->length = packet_be16(bytes);
+		header->export_seconds = packet_be32(bytes + 2);
+		header->sequence = packet_be32(bytes + 6);
+		header->domain = packet_be32(bytes + 10);
+	}
+	return true;
+}
+
+/*
+ * Options templates say how much of them is scope.  We need only the total, of
+ * which "field_count" is one part in v9.
+ */
+PACKET_MUST_CHECK static bool
+ipfix_read_options_counts(const IpfixState *state, Packet *set, uint16_t *field_count)
+{
+	uint16_t	other;
+	uint32_t	octets;
+
+	if (!packet_u16(set, &other))
+		return false;
+	if (state->key.protocol == FLOW_IPFIX)
+		return true;
+
+	/* v9: octets of scope fields and of option fields (RFC 3954, 6.1) */
+	octets = (uint32_t) *field_count + other;
+	if (octets % 4 != 0)
+		return false;
+	*field_count = (uint16_t) (octets / 4);
+	return true;
+}
+
+/* Of one template, or of all of a kind; void over UDP (RFC 7011, 8.1 and 8.4). */
+static bool
+ipfix_is_withdrawal(const TemplateKey *key, uint16_t field_count)
+{
+	return key->protocol == FLOW_IPFIX && field_count == 0 &&
+		(key->id >= IPFIX_MIN_TEMPLATE || key->id == IPFIX_TEMPLATES ||
+		 key->id == IPFIX_OPTIONS_TEMPLATES);
+}
+
+/* One template record; TEMPLATE_END where only padding is left. */
+static TemplateResult
+ipfix_read_template(IpfixState *state, Packet *set, bool options)
+{
+	TemplateKey key = state->key;
+	uint16_t	field_count;
+
+	if (packet_left(set) < IPFIX_TEMPLATE_HEADER || packet_all_zero(set))
+		return TEMPLATE_END;
+	if (!packet_u16(set, &key.id) || !packet_u16(set, &field_count))
+		return TEMPLATE_MALFORMED;
+
+	if (ipfix_is_withdrawal(&key, field_count))
+		return TEMPLATE_OK;
+	if (key.id < IPFIX_MIN_TEMPLATE)
+		return TEMPLATE_MALFORMED;
+	if (options && !ipfix_read_options_counts(state, set, &field_count))
+		return TEMPLATE_MALFORMED;
+
+	state->exporter->templates++;
+	return template_learn(state->message->templates, &key, options, set, field_count,
+						  state->message->received);
+}
+
+static void
+ipfix_decode_templates(IpfixState *state, Packet set, bool options)
+{
+	for (;;)
+	{
+		TemplateResult result = ipfix_read_template(state, &set, options);
+
+		if (result == TEMPLATE_END)
+			return;
+		if (result != TEMPLATE_OK)
+			state->exporter->errors[DECODE_BAD_TEMPLATE]++;
+		if (result == TEMPLATE_MALFORMED)
+			return;
+	}
+}
+
+/* The records of a data set; how many there were. */
+static uint32_t
+ipfix_decode_records(IpfixState *state, Packet set, const Template *template)
+{
+	uint32_t	count = 0;
+	TemplateResult result;
+
+	while ((result = template_run(template, &state->clock, &set, &state->flow)) == TEMPLATE_OK)
+	{
+		count++;
+		if (!template->options)
+			message_emit(state->message, state->exporter, &state->flow);
+	}
+	if (result == TEMPLATE_MALFORMED)
+	{
+		state->exporter->errors[DECODE_BAD_LENGTH]++;
+		state->uncounted = true;
+	}
+	return count;
+}
+
+static void
+ipfix_decode_data(IpfixState *state, Packet set, uint16_t id)
+{
+	TemplateKey key = state->key;
+	Template   *template;
+	uint32_t	count;
+
+	key.id = id;
+	template = template_find(state->message->templates, &key);
+	if (template == NULL || template->record_length == 0)
+	{
+		state->exporter->errors[template == NULL ? DECODE_NO_TEMPLATE : DECODE_ZERO_LENGTH]++;
+		state->uncounted = true;
+		return;
+	}
+	count = ipfix_decode_records(state, set, template);
+	template->records += count;
+	state->data_records += count;
+	if (template->options)
+		state->exporter->options += count;
+}
+
+static void
+ipfix_decode_set(IpfixState *state, uint16_t id, Packet set)
+{
+	bool		is_ipfix = state->key.protocol == FLOW_IPFIX;
+
+	if (id == (is_ipfix ? IPFIX_TEMPLATES : V9_TEMPLATES))
+		ipfix_decode_templates(state, set, false);
+	else if (id == (is_ipfix ? IPFIX_OPTIONS_TEMPLATES : V9_OPTIONS_TEMPLATES))
+		ipfix_decode_templates(state, set, true);
+	else
+		ipfix_decode_data(state, set, id);
+}
+
+/* The set does not fit where its header says that it does. */
+static void
+ipfix_bad_length(IpfixState *state)
+{
+	state->exporter->errors[DECODE_BAD_LENGTH]++;
+	state->uncounted = true;
+}
+
+/*
+ * The header of the next set and what is in it; false at the end.
+ *
+ * A set that runs over the end of the message, but not of the datagram, is cut
+ * at the end of the message: there are exporters that tell a message length
+ * without the padding at its end.
+ */
+PACKET_MUST_CHECK static bool
+ipfix_next_set(IpfixState *state, Packet *sets, uint16_t *id, Packet *set)
+{
+	Packet		rest = *sets;
+	uint16_t	length;
+	size_t		content;
+
+	/* Some exporters fill the datagram up with zeros (PAN-OS 8.1). */
+	if (packet_all_zero(sets))
+		return false;
+	if (!packet_u16(&rest, id) || !packet_u16(&rest, &length) || length < IPFIX_SET_HEADER)
+	{
+		ipfix_bad_length(state);
+		return false;
+	}
+	content = length - IPFIX_SET_HEADER;
+	if (content > packet_left(&rest))
+	{
+		ipfix_bad_length(state);
+		if (content - packet_left(&rest) > state->behind)
+			return false;
+		content = packet_left(&rest);
+	}
+	*sets = rest;
+	return packet_part(sets, content, set);
+}
+
+static void
+ipfix_decode_sets(IpfixState *state, Packet sets)
+{
+	uint16_t	id;
+	Packet		set;
+
+	while (ipfix_next_set(state, &sets, &id, &set))
+		ipfix_decode_set(state, id, set);
+}
+
+static void
+ipfix_note_sequence(const IpfixState *state, const IpfixHeader *header)
+{
+	if (header->version == FLOW_NETFLOW_V9)
+		exporter_sequence(state->exporter, header->sequence, 1);
+	else if (state->uncounted)
+		exporter_sequence_unknown(state->exporter, header->sequence);
+	else
+		exporter_sequence(state->exporter, header->sequence, state->data_records);
+}
+
+/* What all sets of the message share. */
+static void
+ipfix_prepare(IpfixState *state, Message *message, Exporter *exporter,
+			  const IpfixHeader *header)
+{
+	memset(state, 0, sizeof(*state));
+	state->message = message;
+	state->exporter = exporter;
+	state->key.address = *message->source;
+	state->key.domain = header->domain;
+	state->key.port = message->port;
+	state->key.protocol = (uint8_t) header->version;
+	state->key.known = message->known;
+	state->clock.export_time = times_from_seconds(header->export_seconds);
+	state->clock.uptime = header->uptime;
+	state->flow.protocol = (uint8_t) header->version;
+	state->flow.domain = header->domain;
+}
+
+size_t
+ipfix_decode(Message *message)
+{
+	Packet		packet = message->packet;
+	size_t		left = packet_left(&packet);
+	size_t		header_length;
+	IpfixHeader header;
+	IpfixState	state;
+	Exporter   *exporter;
+	Packet		sets;
+
+	if (!ipfix_read_header(&packet, &header))
+	{
+		message_exporter(message, (uint8_t) header.version, 0)->errors[DECODE_SHORT]++;
+		return 0;
+	}
+	exporter = message_exporter(message, (uint8_t) header.version, header.domain);
+	header_length = left - packet_left(&packet);
+	if (header.length < header_length ||
+		!packet_part(&packet, header.length - header_length, &sets))
+	{
+		exporter->errors[DECODE_BAD_LENGTH]++;
+		return 0;
+	}
+
+	ipfix_prepare(&state, message, exporter, &header);
+	exporter->skew = state.clock.export_time - message->received;
+	state.behind = packet_left(&packet);
+	ipfix_decode_sets(&state, sets);
+	ipfix_note_sequence(&state, &header);
+	return message_end(message, exporter, header.length);
+}

@@ -1,0 +1,60 @@
+/*
+ * message.h
+ *	  What decode.c hands to a format: the octets of a datagram, whom they came
+ *	  from, and where the records go.
+ */
+#ifndef LASTFLUSS_MESSAGE_H
+#define LASTFLUSS_MESSAGE_H
+
+#include "exporter.h"
+#include "flow.h"
+#include "packet.h"
+#include "template.h"
+
+typedef struct Message
+{
+	Packet		packet;			/* from the version number on */
+	const FlowAddress *source;
+	uint16_t	port;			/* source port */
+	bool		known;			/* configuration names the host */
+	bool		may_continue;	/* another message may follow in "packet" */
+	int64_t		received;		/* microseconds since 1970, our clock */
+	Lru		   *exporters;
+	Lru		   *templates;
+	FlowSink	sink;
+	void	   *context;		/* for the sink */
+	uint64_t	records;		/* handed to the sink */
+} Message;
+
+/*
+ * A format: decodes the message at the start of "packet" and returns its
+ * length, or 0 where nothing could be made of it.
+ */
+typedef size_t (*MessageDecoder) (Message *message);
+
+/* The entry of the exporter that sent the message, with the message counted. */
+extern Exporter *message_exporter(const Message *message, uint8_t protocol, uint32_t domain);
+
+/* Hands a data record to the sink and counts it. */
+static inline void
+message_emit(Message *message, Exporter *exporter, const Flow *flow)
+{
+	message->records++;
+	exporter->records++;
+	if (!FLOW_HAS(flow, FLOW_BYTES))
+		exporter->no_octets++;
+	if (FLOW_HAS(flow, FLOW_SAMPLING))
+	{
+		exporter->sampling = flow->sampling;
+		exporter->sampling_origin = flow->sampling_origin;
+	}
+	message->sink(message->context, flow);
+}
+
+/*
+ * The length that the message took, where its header told "length": octets
+ * behind it are counted, unless another message may follow.
+ */
+extern size_t message_end(const Message *message, Exporter *exporter, size_t length);
+
+#endif							/* LASTFLUSS_MESSAGE_H */
