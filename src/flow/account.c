@@ -1,0 +1,143 @@
+/*
+ * account.c
+ *	  What one flow record adds to an interval: matched to the interfaces on
+ *	  both sides, multiplied by the sampling rate.
+ */
+#include "account.h"
+
+/* One side of a record, its input or its output. */
+typedef struct AccountSide
+{
+	bool		ingress;
+	bool		present;		/* does the record name an interface here? */
+	uint32_t	id;
+	const Interface *interface; /* NULL: not configured */
+	uint32_t	rate;			/* 1 in N, 0: nobody said */
+} AccountSide;
+
+static uint32_t
+account_rate(const Interface *interface, bool ingress, const Flow *flow)
+{
+	uint32_t	rate = 0;
+
+	if (interface != NULL && !ingress)
+		rate = interface->sample_out;
+	if (interface != NULL && rate == 0)
+		rate = interface->sample;
+	if (rate == 0 && FLOW_HAS(flow, FLOW_SAMPLING))
+		rate = flow->sampling;
+	return rate;
+}
+
+static AccountSide
+account_side(const Account *account, const FlowAddress *host, const Flow *flow, bool ingress)
+{
+	AccountSide side = {.ingress = ingress};
+	int32_t		vlan = INTERFACE_ANY_VLAN;
+
+	if (!FLOW_HAS(flow, ingress ? FLOW_IN_IF : FLOW_OUT_IF))
+		return side;
+
+	if (FLOW_HAS(flow, ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN))
+		vlan = ingress ? flow->in_vlan : flow->out_vlan;
+	side.present = true;
+	side.id = ingress ? flow->in_if : flow->out_if;
+	side.interface = interfaces_find(account->interfaces, host, side.id, vlan);
+	side.rate = account_rate(side.interface, ingress, flow);
+	return side;
+}
+
+/* An unknown rate counts as 1. */
+static uint64_t
+account_times(uint64_t value, uint32_t rate)
+{
+	uint64_t	product;
+
+	if (__builtin_mul_overflow(value, (uint64_t) (rate == 0 ? 1 : rate), &product) ||
+		product > AGGREGATE_MAX_SUM)
+		return AGGREGATE_MAX_SUM;
+	return product;
+}
+
+static void
+account_seen(Account *account, const FlowAddress *host, const AccountSide *side,
+			 LruClass class, const Flow *flow, int64_t received)
+{
+	SeenInterface *seen = seen_get(account->seen, host, side->id, class, received);
+	uint64_t	bytes = account_times(flow->bytes, side->rate);
+
+	if (side->ingress)
+	{
+		seen->in_bytes = aggregate_sum(seen->in_bytes, bytes);
+		seen->in_records++;
+	}
+	else
+	{
+		seen->out_bytes = aggregate_sum(seen->out_bytes, bytes);
+		seen->out_records++;
+	}
+}
+
+static void
+account_add(const AccountSide *side, const Flow *flow, Aggregate *aggregate)
+{
+	uint32_t	src_as = FLOW_HAS(flow, FLOW_SRC_AS) ? flow->src_as : 0;
+	uint32_t	dst_as = FLOW_HAS(flow, FLOW_DST_AS) ? flow->dst_as : 0;
+	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? flow->packets : 0;
+	AggregateKey key = {
+		.interface = side->interface->name,
+		.remote_as = side->ingress ? src_as : dst_as,
+		.local_as = side->ingress ? dst_as : src_as,
+		.family = flow->family,
+		.ingress = side->ingress
+	};
+	AggregateSum sum = {
+		.bytes = account_times(flow->bytes, side->rate),
+		.packets = account_times(packets, side->rate),
+		.flows = 1
+	};
+
+	aggregate_add(aggregate, &key, &sum);
+}
+
+void
+account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_t received,
+			 Aggregate *aggregate)
+{
+	AccountSide sides[2];
+	bool		matched = false;
+	bool		unknown = false;
+	LruClass	class;
+
+	if (!FLOW_HAS(flow, FLOW_BYTES))
+	{
+		account->no_octets++;
+		return;
+	}
+	account->records++;
+
+	sides[0] = account_side(account, host, flow, true);
+	sides[1] = account_side(account, host, flow, false);
+	for (int i = 0; i < 2; i++)
+	{
+		if (sides[i].interface == NULL)
+			continue;
+		account_add(&sides[i], flow, aggregate);
+		matched = true;
+		unknown |= sides[i].rate == 0;
+	}
+	if (matched)
+		account->matched++;
+	else
+		account->unmatched++;
+	if (unknown)
+		account->unknown_sampling++;
+
+	class = matched || interfaces_know_host(account->interfaces, host) ?
+		LRU_KNOWN : LRU_STRANGER;
+	for (int i = 0; i < 2; i++)
+	{
+		if (sides[i].present)
+			account_seen(account, host, &sides[i], class, flow, received);
+	}
+}

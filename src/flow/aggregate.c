@@ -1,0 +1,323 @@
+/*
+ * aggregate.c
+ *	  Sums of bytes, packets and flows per key, for one interval.
+ *
+ * In the memory given, one behind the other: this struct; for each interface,
+ * direction and family the position of its folded row; a hash index with open
+ * addressing; the rows, in the order in which their keys came first.
+ *
+ * A slot of the index holds a row's position plus one, 0 if it is free, in its
+ * lower bits ("position_mask").  The upper bits hold bits of the key's hash, so
+ * that a row is hardly ever fetched in vain.  The index is at most half full.
+ * It starts small and doubles within the room that it has: an index that is
+ * much larger than its rows need would cost a cache miss for every addition.
+ *
+ * AS numbers come from the network, so somebody may choose them such that
+ * their hashes collide.  We look at AGGREGATE_MAX_PROBES slots at most, far
+ * more than chance ever needs in a half full index, and fold what does not
+ * find its place there: collisions cost ASNs, not time.
+ */
+#include "aggregate.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "hash.h"
+
+#define AGGREGATE_MAX_PROBES	256
+#define AGGREGATE_FIRST_SLOTS	1024
+
+/* Per interface: ingress or egress, family 4, 6 or another. */
+#define AGGREGATE_FOLDS			(6 * AGGREGATE_MAX_INTERFACES)
+
+/* The key in two words: AS numbers, all the rest. */
+typedef struct AggregateRow
+{
+	uint64_t	asns;			/* remote << 32 | local */
+	uint64_t	place;			/* interface << 16 | flags << 8 | family */
+	AggregateSum sum;
+} AggregateRow;
+
+#define AGGREGATE_INGRESS		0x100
+#define AGGREGATE_OTHERS		0x200
+
+struct Aggregate
+{
+	uint32_t	max_entries;
+	uint32_t	entries;		/* rows that are not folded ones */
+	uint32_t	count;			/* all rows */
+	uint32_t	index_mask;		/* slots of the index in use - 1 */
+	uint32_t	max_slots;		/* room for the index */
+	uint32_t	position_mask;
+	uint64_t	folded;
+	uint64_t	saturated;
+	uint64_t	rows_offset;	/* octets from the start of this struct */
+	uint32_t	folds[AGGREGATE_FOLDS]; /* positions + 1 of the folded rows */
+	uint32_t	index[];
+};
+
+/* The least power of two that is not smaller. */
+static uint32_t
+aggregate_power(uint32_t least)
+{
+	uint32_t	power = 1;
+
+	while (power < least)
+		power *= 2;
+	return power;
+}
+
+static uint32_t
+aggregate_bound(uint32_t max_entries)
+{
+	return max_entries < AGGREGATE_MAX_ENTRIES ? max_entries : AGGREGATE_MAX_ENTRIES;
+}
+
+static uint32_t
+aggregate_max_slots(uint32_t max_entries)
+{
+	return aggregate_power(2 * aggregate_bound(max_entries) + 2);
+}
+
+static size_t
+aggregate_rows_offset(uint32_t max_entries)
+{
+	size_t		offset = sizeof(Aggregate) +
+		(size_t) aggregate_max_slots(max_entries) * sizeof(uint32_t);
+
+	return (offset + 15) & ~(size_t) 15;
+}
+
+size_t
+aggregate_size(uint32_t max_entries)
+{
+	size_t		rows = (size_t) aggregate_bound(max_entries) + AGGREGATE_FOLDS;
+
+	return aggregate_rows_offset(max_entries) + rows * sizeof(AggregateRow);
+}
+
+static AggregateRow *
+aggregate_rows(const Aggregate *aggregate)
+{
+	return (AggregateRow *) ((char *) aggregate + aggregate->rows_offset);
+}
+
+/* An empty index of so many slots, a power of two. */
+static void
+aggregate_clear_index(Aggregate *aggregate, uint32_t slots)
+{
+	memset(aggregate->index, 0, slots * sizeof(uint32_t));
+	aggregate->index_mask = slots - 1;
+}
+
+static void
+aggregate_first_index(Aggregate *aggregate)
+{
+	aggregate_clear_index(aggregate,
+						  aggregate->max_slots < AGGREGATE_FIRST_SLOTS ?
+						  aggregate->max_slots : AGGREGATE_FIRST_SLOTS);
+}
+
+Aggregate *
+aggregate_init(void *memory, uint32_t max_entries)
+{
+	Aggregate  *aggregate = memory;
+
+	memset(aggregate, 0, sizeof(Aggregate));
+	aggregate->max_entries = aggregate_bound(max_entries);
+	aggregate->max_slots = aggregate_max_slots(max_entries);
+	aggregate->position_mask =
+		aggregate_power(aggregate->max_entries + AGGREGATE_FOLDS + 1) - 1;
+	aggregate->rows_offset = aggregate_rows_offset(max_entries);
+	aggregate_first_index(aggregate);
+	return aggregate;
+}
+
+void
+aggregate_reset(Aggregate *aggregate)
+{
+	if (aggregate->count > aggregate->entries)
+		memset(aggregate->folds, 0, sizeof(aggregate->folds));
+	if (aggregate->entries > 0)
+		aggregate_first_index(aggregate);
+	aggregate->entries = 0;
+	aggregate->count = 0;
+	aggregate->folded = 0;
+	aggregate->saturated = 0;
+}
+
+static uint32_t
+aggregate_slot(const Aggregate *aggregate, uint64_t hash, uint32_t position)
+{
+	return ((uint32_t) hash & ~aggregate->position_mask) | (position + 1);
+}
+
+/*
+ * Doubles the index.  Rows come back in the order in which they came first, and
+ * so none is further from where its search starts than it was: all that were
+ * within AGGREGATE_MAX_PROBES still are.
+ */
+static void
+aggregate_grow_index(Aggregate *aggregate)
+{
+	const AggregateRow *rows = aggregate_rows(aggregate);
+
+	aggregate_clear_index(aggregate, 2 * (aggregate->index_mask + 1));
+	for (uint32_t position = 0; position < aggregate->count; position++)
+	{
+		uint64_t	hash = hash_mix(rows[position].asns, rows[position].place);
+		uint32_t	i = hash >> 32 & aggregate->index_mask;
+
+		if ((rows[position].place & AGGREGATE_OTHERS) != 0)
+			continue;
+		while (aggregate->index[i] != 0)
+			i = (i + 1) & aggregate->index_mask;
+		aggregate->index[i] = aggregate_slot(aggregate, hash, position);
+	}
+}
+
+/* There is room for another row: max_entries and the folds bound the count. */
+static AggregateRow *
+aggregate_append(Aggregate *aggregate, uint64_t asns, uint64_t place)
+{
+	AggregateRow *row = &aggregate_rows(aggregate)[aggregate->count];
+
+	*row = (AggregateRow) {.asns = asns, .place = place};
+	aggregate->count++;
+	return row;
+}
+
+/* A new row for a key that the index lacks, whose search ended at slot "i". */
+static AggregateRow *
+aggregate_new_row(Aggregate *aggregate, uint32_t i, uint64_t hash, uint64_t asns,
+				  uint64_t place)
+{
+	AggregateRow *row;
+
+	if (aggregate->entries == aggregate->max_entries)
+		return NULL;
+	aggregate->index[i] = aggregate_slot(aggregate, hash, aggregate->count);
+	row = aggregate_append(aggregate, asns, place);
+	aggregate->entries++;
+	if (aggregate->entries > aggregate->index_mask / 2 &&
+		aggregate->index_mask + 1 < aggregate->max_slots)
+		aggregate_grow_index(aggregate);
+	return row;
+}
+
+/* The key's own row, new where necessary; NULL where there is no room for it. */
+static AggregateRow *
+aggregate_own_row(Aggregate *aggregate, uint64_t asns, uint64_t place)
+{
+	uint64_t	hash = hash_mix(asns, place);
+	uint32_t	tag = (uint32_t) hash & ~aggregate->position_mask;
+	uint32_t	i = hash >> 32 & aggregate->index_mask;
+
+	for (int probe = 0; probe < AGGREGATE_MAX_PROBES; probe++)
+	{
+		uint32_t	slot = aggregate->index[i];
+
+		if (slot == 0)
+			return aggregate_new_row(aggregate, i, hash, asns, place);
+		if ((slot & ~aggregate->position_mask) == tag)
+		{
+			AggregateRow *row =
+				&aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
+
+			if (row->asns == asns && row->place == place)
+				return row;
+		}
+		i = (i + 1) & aggregate->index_mask;
+	}
+	return NULL;
+}
+
+static uint64_t
+aggregate_place(const AggregateKey *key, uint8_t family, bool others)
+{
+	return (uint64_t) key->interface << 16 | family |
+		(key->ingress ? AGGREGATE_INGRESS : 0) | (others ? AGGREGATE_OTHERS : 0);
+}
+
+/* The row for all the other ASNs. */
+static AggregateRow *
+aggregate_others_row(Aggregate *aggregate, const AggregateKey *key)
+{
+	uint8_t		family = key->family == 4 || key->family == 6 ? key->family : 0;
+	uint32_t	fold = 6 * key->interface + 3 * key->ingress + family / 3;
+	uint32_t   *position = &aggregate->folds[fold];
+
+	if (*position == 0)
+	{
+		*position = aggregate->count + 1;
+		return aggregate_append(aggregate, 0, aggregate_place(key, family, true));
+	}
+	return &aggregate_rows(aggregate)[*position - 1];
+}
+
+static AggregateRow *
+aggregate_find(Aggregate *aggregate, const AggregateKey *key)
+{
+	AggregateRow *row;
+
+	if (key->others)
+		return aggregate_others_row(aggregate, key);
+
+	row = aggregate_own_row(aggregate, (uint64_t) key->remote_as << 32 | key->local_as,
+							aggregate_place(key, key->family, false));
+	if (row == NULL)
+	{
+		aggregate->folded++;
+		row = aggregate_others_row(aggregate, key);
+	}
+	return row;
+}
+
+void
+aggregate_add(Aggregate *aggregate, const AggregateKey *key, const AggregateSum *sum)
+{
+	AggregateSum *total;
+
+	assert(key->interface < AGGREGATE_MAX_INTERFACES);
+
+	total = &aggregate_find(aggregate, key)->sum;
+	total->bytes = aggregate_sum(total->bytes, sum->bytes);
+	total->packets = aggregate_sum(total->packets, sum->packets);
+	total->flows = aggregate_sum(total->flows, sum->flows);
+	if (total->bytes == AGGREGATE_MAX_SUM || total->packets == AGGREGATE_MAX_SUM ||
+		total->flows == AGGREGATE_MAX_SUM)
+		aggregate->saturated++;
+}
+
+uint32_t
+aggregate_count(const Aggregate *aggregate)
+{
+	return aggregate->count;
+}
+
+void
+aggregate_row(const Aggregate *aggregate, uint32_t position, AggregateKey *key,
+			  AggregateSum *sum)
+{
+	const AggregateRow *row = &aggregate_rows(aggregate)[position];
+
+	key->interface = row->place >> 16;
+	key->remote_as = row->asns >> 32;
+	key->local_as = (uint32_t) row->asns;
+	key->family = (uint8_t) row->place;
+	key->ingress = (row->place & AGGREGATE_INGRESS) != 0;
+	key->others = (row->place & AGGREGATE_OTHERS) != 0;
+	*sum = row->sum;
+}
+
+uint64_t
+aggregate_folded(const Aggregate *aggregate)
+{
+	return aggregate->folded;
+}
+
+uint64_t
+aggregate_saturated(const Aggregate *aggregate)
+{
+	return aggregate->saturated;
+}

@@ -1,0 +1,429 @@
+/*
+ * test_account.c
+ *	  What a record adds to an interval and to the interfaces seen.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "account.h"
+
+#define ROUTER		((FlowAddress) {.octets = {0x20, 0x01, 0x0D, 0xB8, [15] = 1}})
+#define STRANGER	((FlowAddress) {.octets = {0x20, 0x01, 0x0D, 0xB8, [15] = 9}})
+
+#define TRANSIT		0			/* numbers of the names */
+#define EXCHANGE	1
+#define CUSTOMER	2
+
+#define NOW			INT64_C(1700000000000000)
+
+typedef struct Fixture
+{
+	Account		account;
+	Interfaces *interfaces;
+	Aggregate  *aggregate;
+} Fixture;
+
+/* ifIndex 1 and 2: a rate; 3: two rates; 4: none, a VLAN with one. */
+static int
+setup(void **state)
+{
+	const Interface list[] = {
+		{ROUTER, 1, INTERFACE_ANY_VLAN, TRANSIT, 100, 0},
+		{ROUTER, 2, INTERFACE_ANY_VLAN, TRANSIT, 10, 0},
+		{ROUTER, 3, INTERFACE_ANY_VLAN, EXCHANGE, 100, 1000},
+		{ROUTER, 4, INTERFACE_ANY_VLAN, CUSTOMER, 0, 0},
+		{ROUTER, 4, 300, EXCHANGE, 0, 7}
+	};
+	Fixture    *fixture = calloc(1, sizeof(Fixture));
+	size_t		seen_size = lru_size(8, sizeof(SeenInterface));
+
+	fixture->interfaces = interfaces_build(malloc(interfaces_size(5)), list, 5);
+	fixture->aggregate = aggregate_init(malloc(aggregate_size(100)), 100);
+	fixture->account.interfaces = fixture->interfaces;
+	fixture->account.seen = lru_init(malloc(seen_size), 8, sizeof(SeenInterface));
+	*state = fixture;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	Fixture    *fixture = *state;
+
+	free(fixture->account.seen);
+	free(fixture->aggregate);
+	free(fixture->interfaces);
+	free(fixture);
+	return 0;
+}
+
+static Flow
+flow(uint32_t in_if, uint32_t out_if)
+{
+	return (Flow) {
+		.present = FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_PACKETS) |
+		FLOW_BIT(FLOW_IN_IF) | FLOW_BIT(FLOW_OUT_IF) |
+		FLOW_BIT(FLOW_SRC_AS) | FLOW_BIT(FLOW_DST_AS),
+		.family = 4,
+		.bytes = 1500,
+		.packets = 3,
+		.in_if = in_if,
+		.out_if = out_if,
+		.src_as = 64500,
+		.dst_as = 64999
+	};
+}
+
+static Flow
+sampled(Flow flow, uint32_t rate)
+{
+	flow.present |= FLOW_BIT(FLOW_SAMPLING);
+	flow.sampling = rate;
+	return flow;
+}
+
+static void
+account_from(Fixture *fixture, FlowAddress host, Flow flow, int64_t received)
+{
+	account_flow(&fixture->account, &host, &flow, received, fixture->aggregate);
+}
+
+static void
+account_one(Fixture *fixture, Flow flow)
+{
+	account_from(fixture, ROUTER, flow, NOW);
+}
+
+static void
+assert_row(const Fixture *fixture, uint32_t position, bool ingress, uint32_t name,
+		   uint32_t remote_as, uint32_t local_as, uint64_t bytes, uint64_t packets,
+		   uint64_t flows)
+{
+	AggregateKey key;
+	AggregateSum sum;
+
+	assert_true(position < aggregate_count(fixture->aggregate));
+	aggregate_row(fixture->aggregate, position, &key, &sum);
+	assert_int_equal(key.ingress, ingress);
+	assert_int_equal(key.interface, name);
+	assert_int_equal(key.remote_as, remote_as);
+	assert_int_equal(key.local_as, local_as);
+	assert_int_equal(key.family, 4);
+	assert_false(key.others);
+	assert_int_equal(sum.bytes, bytes);
+	assert_int_equal(sum.packets, packets);
+	assert_int_equal(sum.flows, flows);
+}
+
+/* Without making an entry; NULL where there is none. */
+static const SeenInterface *
+seen(const Fixture *fixture, FlowAddress host, uint32_t id)
+{
+	uint32_t	position = 0;
+	const SeenInterface *entry;
+
+	while ((entry = lru_next(fixture->account.seen, &position)) != NULL)
+		if (entry->id == id && memcmp(&entry->host, &host, sizeof(host)) == 0)
+			return entry;
+	return NULL;
+}
+
+static void
+assert_seen(const Fixture *fixture, FlowAddress host, uint32_t id, uint64_t in_bytes,
+			uint64_t in_records, uint64_t out_bytes, uint64_t out_records)
+{
+	const SeenInterface *entry = seen(fixture, host, id);
+
+	assert_non_null(entry);
+	assert_int_equal(entry->in_bytes, in_bytes);
+	assert_int_equal(entry->in_records, in_records);
+	assert_int_equal(entry->out_bytes, out_bytes);
+	assert_int_equal(entry->out_records, out_records);
+}
+
+static void
+assert_counters(const Fixture *fixture, uint64_t records, uint64_t matched,
+				uint64_t unmatched, uint64_t no_octets, uint64_t unknown_sampling)
+{
+	assert_int_equal(fixture->account.records, records);
+	assert_int_equal(fixture->account.matched, matched);
+	assert_int_equal(fixture->account.unmatched, unmatched);
+	assert_int_equal(fixture->account.no_octets, no_octets);
+	assert_int_equal(fixture->account.unknown_sampling, unknown_sampling);
+}
+
+static void
+test_both_sides(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_one(fixture, flow(1, 2));
+	account_one(fixture, flow(1, 2));
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 2);
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, 300000, 600, 2);
+	assert_row(fixture, 1, false, TRANSIT, 64999, 64500, 30000, 60, 2);
+	assert_seen(fixture, ROUTER, 1, 300000, 2, 0, 0);
+	assert_seen(fixture, ROUTER, 2, 0, 0, 30000, 2);
+	assert_counters(fixture, 2, 2, 0, 0, 0);
+}
+
+static void
+test_one_side(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_one(fixture, flow(1, 77));
+	account_one(fixture, flow(77, 2));
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 2);
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, 150000, 300, 1);
+	assert_row(fixture, 1, false, TRANSIT, 64999, 64500, 15000, 30, 1);
+	assert_seen(fixture, ROUTER, 77, 1500, 1, 1500, 1);
+	assert_counters(fixture, 2, 2, 0, 0, 0);
+}
+
+/* Traffic that leaves where it came in. */
+static void
+test_same_interface(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_one(fixture, flow(3, 3));
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 2);
+	assert_row(fixture, 0, true, EXCHANGE, 64500, 64999, 150000, 300, 1);
+	assert_row(fixture, 1, false, EXCHANGE, 64999, 64500, 1500000, 3000, 1);
+	assert_seen(fixture, ROUTER, 3, 150000, 1, 1500000, 1);
+	assert_counters(fixture, 1, 1, 0, 0, 0);
+}
+
+static void
+test_unmatched(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_one(fixture, sampled(flow(0, 78), 5));
+	account_from(fixture, STRANGER, flow(1, 2), NOW);
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 0);
+	assert_seen(fixture, ROUTER, 0, 7500, 1, 0, 0);
+	assert_seen(fixture, ROUTER, 78, 0, 0, 7500, 1);
+	assert_seen(fixture, STRANGER, 1, 1500, 1, 0, 0);
+	assert_seen(fixture, STRANGER, 2, 0, 0, 1500, 1);
+	assert_int_equal(seen(fixture, ROUTER, 78)->link.class, LRU_KNOWN);
+	assert_int_equal(seen(fixture, STRANGER, 2)->link.class, LRU_STRANGER);
+	assert_counters(fixture, 2, 0, 2, 0, 0);
+}
+
+static void
+test_absent_interfaces(void **state)
+{
+	Fixture    *fixture = *state;
+	Flow		record = flow(1, 2);
+
+	record.present &= ~FLOW_BIT(FLOW_OUT_IF);
+	account_one(fixture, record);
+	record.present &= ~FLOW_BIT(FLOW_IN_IF);
+	account_one(fixture, record);
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 1);
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, 150000, 300, 1);
+	assert_int_equal(lru_count(fixture->account.seen), 1);
+	assert_counters(fixture, 2, 1, 1, 0, 0);
+}
+
+static void
+test_absent_members(void **state)
+{
+	Fixture    *fixture = *state;
+	Flow		record = flow(1, 77);
+
+	record.present &= ~(FLOW_BIT(FLOW_PACKETS) | FLOW_BIT(FLOW_SRC_AS));
+	account_one(fixture, record);
+	record = flow(1, 77);
+	record.present &= ~FLOW_BIT(FLOW_DST_AS);
+	account_one(fixture, record);
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 2);
+	assert_row(fixture, 0, true, TRANSIT, 0, 64999, 150000, 0, 1);
+	assert_row(fixture, 1, true, TRANSIT, 64500, 0, 150000, 300, 1);
+}
+
+static void
+test_no_octets(void **state)
+{
+	Fixture    *fixture = *state;
+	Flow		record = flow(1, 2);
+
+	record.present &= ~FLOW_BIT(FLOW_BYTES);
+	account_one(fixture, record);
+
+	assert_int_equal(aggregate_count(fixture->aggregate), 0);
+	assert_int_equal(lru_count(fixture->account.seen), 0);
+	assert_counters(fixture, 0, 0, 0, 1, 0);
+}
+
+static void
+test_sampling(void **state)
+{
+	Fixture    *fixture = *state;
+
+	/* The interface's own rate is stronger than the record's, ... */
+	account_one(fixture, sampled(flow(1, 77), 5));
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, 150000, 300, 1);
+	assert_seen(fixture, ROUTER, 77, 0, 0, 7500, 1);
+
+	/* ... which counts where it has none, ... */
+	account_one(fixture, sampled(flow(4, 77), 5));
+	assert_row(fixture, 1, true, CUSTOMER, 64500, 64999, 7500, 15, 1);
+	assert_counters(fixture, 2, 2, 0, 0, 0);
+
+	/* ... else 1, and once for a record: absent or 0. */
+	account_one(fixture, flow(4, 4));
+	assert_row(fixture, 1, true, CUSTOMER, 64500, 64999, 9000, 18, 2);
+	assert_row(fixture, 2, false, CUSTOMER, 64999, 64500, 1500, 3, 1);
+	assert_counters(fixture, 3, 3, 0, 0, 1);
+	account_one(fixture, sampled(flow(1, 4), 0));
+	assert_row(fixture, 2, false, CUSTOMER, 64999, 64500, 3000, 6, 2);
+	assert_counters(fixture, 4, 4, 0, 0, 2);
+
+	account_one(fixture, flow(4, 1));
+	assert_counters(fixture, 5, 5, 0, 0, 3);
+
+	/* An unconfigured side's unknown rate is not counted. */
+	account_one(fixture, flow(1, 77));
+	assert_counters(fixture, 6, 6, 0, 0, 3);
+}
+
+static void
+test_vlans(void **state)
+{
+	Fixture    *fixture = *state;
+	Flow		record = sampled(flow(4, 4), 2);
+
+	record.present |= FLOW_BIT(FLOW_IN_VLAN) | FLOW_BIT(FLOW_OUT_VLAN);
+	record.in_vlan = 300;
+	record.out_vlan = 301;
+	account_one(fixture, record);
+	assert_row(fixture, 0, true, EXCHANGE, 64500, 64999, 3000, 6, 1);
+	assert_row(fixture, 1, false, CUSTOMER, 64999, 64500, 3000, 6, 1);
+
+	record.in_vlan = 301;
+	record.out_vlan = 300;
+	account_one(fixture, record);
+	assert_row(fixture, 2, true, CUSTOMER, 64500, 64999, 3000, 6, 1);
+	assert_row(fixture, 3, false, EXCHANGE, 64999, 64500, 10500, 21, 1);
+
+	/* An absent one holds nothing worth reading. */
+	record.present &= ~FLOW_BIT(FLOW_OUT_VLAN);
+	account_one(fixture, record);
+	assert_int_equal(aggregate_count(fixture->aggregate), 4);
+	assert_row(fixture, 1, false, CUSTOMER, 64999, 64500, 6000, 12, 2);
+	assert_row(fixture, 2, true, CUSTOMER, 64500, 64999, 6000, 12, 2);
+	record.in_vlan = 300;
+	record.present &= ~FLOW_BIT(FLOW_IN_VLAN);
+	account_one(fixture, record);
+	assert_int_equal(aggregate_count(fixture->aggregate), 4);
+	assert_row(fixture, 1, false, CUSTOMER, 64999, 64500, 9000, 18, 3);
+	assert_row(fixture, 2, true, CUSTOMER, 64500, 64999, 9000, 18, 3);
+}
+
+static void
+test_saturation(void **state)
+{
+	Fixture    *fixture = *state;
+	Flow		record = flow(1, 77);
+
+	record.bytes = AGGREGATE_MAX_SUM / 100;
+	record.packets = UINT64_MAX;
+	account_one(fixture, record);
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, AGGREGATE_MAX_SUM / 100 * 100,
+			   AGGREGATE_MAX_SUM, 1);
+	assert_int_equal(aggregate_saturated(fixture->aggregate), 1);
+
+	record.bytes = AGGREGATE_MAX_SUM / 100 + 1;
+	account_one(fixture, record);
+	assert_row(fixture, 0, true, TRANSIT, 64500, 64999, AGGREGATE_MAX_SUM,
+			   AGGREGATE_MAX_SUM, 2);
+	assert_seen(fixture, ROUTER, 1, AGGREGATE_MAX_SUM, 2, 0, 0);
+
+	record.bytes = UINT64_MAX;
+	account_one(fixture, record);
+	assert_seen(fixture, ROUTER, 1, AGGREGATE_MAX_SUM, 3, 0, 0);
+	assert_seen(fixture, ROUTER, 77, 0, 0, AGGREGATE_MAX_SUM, 3);
+}
+
+static void
+test_seen_times(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_from(fixture, ROUTER, flow(1, 77), NOW);
+	account_from(fixture, ROUTER, flow(1, 78), NOW + 5);
+
+	assert_int_equal(seen(fixture, ROUTER, 1)->first_seen, NOW);
+	assert_int_equal(seen(fixture, ROUTER, 1)->last_seen, NOW + 5);
+	assert_int_equal(seen(fixture, ROUTER, 77)->last_seen, NOW);
+	assert_int_equal(seen(fixture, ROUTER, 78)->first_seen, NOW + 5);
+}
+
+/* However many they name: the table is bounded, the known ones stay. */
+static void
+test_strangers(void **state)
+{
+	Fixture    *fixture = *state;
+
+	account_one(fixture, flow(1, 2));
+	for (uint32_t id = 1; id <= 1000; id++)
+		account_from(fixture, STRANGER, flow(id, id + 1), NOW);
+
+	assert_true(lru_count(fixture->account.seen) <= 8);
+	assert_non_null(seen(fixture, ROUTER, 1));
+	assert_non_null(seen(fixture, ROUTER, 2));
+	assert_non_null(seen(fixture, STRANGER, 1001));
+	assert_counters(fixture, 1001, 1, 1000, 0, 0);
+}
+
+/* A host that has been configured in the meantime is a stranger no more. */
+static void
+test_seen_class(void **state)
+{
+	Fixture    *fixture = *state;
+	const FlowAddress host = STRANGER;
+	SeenInterface *entry = seen_get(fixture->account.seen, &host, 9, LRU_STRANGER, NOW);
+
+	assert_int_equal(entry->link.class, LRU_STRANGER);
+	assert_ptr_equal(seen_get(fixture->account.seen, &host, 9, LRU_KNOWN, NOW + 1), entry);
+	assert_int_equal(entry->link.class, LRU_KNOWN);
+	assert_int_equal(entry->first_seen, NOW);
+	assert_int_equal(entry->last_seen, NOW + 1);
+	assert_ptr_not_equal(seen_get(fixture->account.seen, &host, 10, LRU_KNOWN, NOW), entry);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_both_sides, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_side, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_same_interface, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unmatched, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_absent_interfaces, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_absent_members, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_octets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sampling, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_vlans, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_saturation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seen_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_seen_class, setup, teardown)
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
