@@ -1,0 +1,103 @@
+# Lastfluss: a PGXS extension, and the commands around it.
+#
+#   make, make install, make installcheck   as every PGXS extension (PG_CONFIG=…)
+#   make demo, demo-check, demo-stop        a private server with made-up traffic in ./demo
+#   make test                               everything that is tested, with its own set-up
+#   make unitcheck                          the unit tests of src/flow/ alone
+#   make fresh                              demo and test in a new Debian chroot (root)
+#   make test-timescale                     make test beside TimescaleDB, likewise (root)
+#
+#   WERROR=1                                warnings are errors (CI; never a user's build)
+#   with_llvm=no                            no bitcode for the JIT, so no clang
+
+MODULE_big = lastfluss
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/flow/*.c)))
+
+EXTENSION = lastfluss
+DATA = $(wildcard sql/lastfluss--*.sql)
+PGFILEDESC = "lastfluss - traffic by ASN and interface from NetFlow and IPFIX"
+
+PG_CPPFLAGS = -Isrc -Isrc/flow
+SHLIB_LINK = -lyaml
+PG_CFLAGS = -std=gnu11
+ifdef WERROR
+# Callbacks have the parameters that the server gives them.
+PG_CFLAGS += -Wextra -Wno-unused-parameter -Werror
+endif
+
+# sql/ holds both: names with "--" are installed, the others are tests.
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(filter-out sql/lastfluss--%,$(wildcard sql/*.sql))))
+REGRESS_OPTS = --inputdir=.
+TAP_TESTS = 1
+PROVE_TESTS = src/test/t/*.pl
+
+GENERATOR = src/test/generator/generator
+EXTRA_CLEAN = $(GENERATOR) src/test/unit/build tmp_check log
+
+.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck generator show-regress
+
+all:
+
+# These do not need the server's headers: the scripts bring them (setup.sh).
+
+demo:
+	@bash src/test/demo.sh start
+
+demo-check:
+	@bash src/test/demo.sh check
+
+demo-stop:
+	@bash src/test/demo.sh stop
+
+test:
+	@bash src/test/run.sh
+
+fresh:
+	@bash src/test/fresh.sh
+
+test-timescale:
+	@bash src/test/timescale.sh
+
+setup:
+	@bash src/test/setup.sh test
+
+unitcheck:
+	$(MAKE) -C src/test/unit check
+
+generator: $(GENERATOR)
+
+$(GENERATOR): $(wildcard src/test/generator/*.[ch])
+	$(CC) -O2 -std=gnu11 -Wall -Wextra $(if $(WERROR),-Werror) -o $@ $(filter %.c,$^) -lm
+
+show-regress:
+	@echo $(REGRESS)
+
+# The rest is PGXS. It is left out where it cannot work, so that the targets
+# above are there on a machine that has nothing yet.
+PG_CONFIG ?= pg_config
+PG_MAJOR := $(shell $(PG_CONFIG) --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9][0-9]*\).*/\1/p')
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifeq ($(PG_MAJOR),)
+PG_MISSING = "$(PG_CONFIG)" is not there; install PostgreSQL with its server headers (Debian: postgresql-server-dev-NN) or name it with PG_CONFIG=
+else ifneq ($(shell test $(PG_MAJOR) -ge 15 && echo yes),yes)
+PG_MISSING = PostgreSQL 15 or later is needed, and "$(PG_CONFIG)" belongs to $(PG_MAJOR); name another with PG_CONFIG=
+else ifeq ($(PGXS),)
+PG_MISSING = the server headers of PostgreSQL $(PG_MAJOR) are not installed (Debian: postgresql-server-dev-$(PG_MAJOR))
+endif
+
+ifdef PG_MISSING
+
+all install uninstall installcheck clean:
+	@echo 'lastfluss: $(PG_MISSING)' >&2; exit 1
+
+else
+
+include $(PGXS)
+
+# PGXS of most packages does not track headers; a change in one rebuilds all.
+$(OBJS): $(wildcard src/*.h src/flow/*.h)
+
+installcheck: $(GENERATOR)
+
+endif

@@ -1,0 +1,501 @@
+/*
+ * config.c
+ *	  Configuration: the catalogue of settings, and the tables as a snapshot for
+ *	  the receivers.
+ */
+#include "postgres.h"
+
+#include <sys/socket.h>
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "commands/dbcommands.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datetime.h"
+#include "utils/hsearch.h"
+#include "utils/inet.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+
+#include "lastfluss.h"
+#include "shared.h"
+
+/*
+ * The catalogue of settings.  A row for each; "check" raises an error, or gives
+ * the value in the form in which it is kept.
+ */
+typedef struct SettingType
+{
+	const char *name;
+	const char *default_value;
+	const char *unit;
+	const char *description;
+	char	   *(*check) (const struct SettingType *setting, const char *value);
+} SettingType;
+
+static char *config_check_seconds(const SettingType *setting, const char *value);
+static char *config_check_table(const SettingType *setting, const char *value);
+
+static const SettingType setting_types[] = {
+	{"period", "60", "s",
+		"length of an interval; intervals start at multiples of it (UTC)",
+	config_check_seconds},
+	{"table", "public.traffic", NULL,
+		"table that the traffic is written to; made when it is missing",
+	config_check_table}
+};
+
+#define CONFIG_MAX_PERIOD	3600
+
+static const SettingType *
+config_find_setting(const char *name)
+{
+	StringInfoData known;
+
+	for (int i = 0; i < (int) lengthof(setting_types); i++)
+	{
+		if (strcmp(setting_types[i].name, name) == 0)
+			return &setting_types[i];
+	}
+	initStringInfo(&known);
+	for (int i = 0; i < (int) lengthof(setting_types); i++)
+		appendStringInfo(&known, "%s%s", i ? ", " : "", setting_types[i].name);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("there is no setting \"%s\"", name),
+			 errdetail("Settings are: %s.", known.data),
+			 errhint("SELECT * FROM lastfluss.settings shows them all.")));
+}
+
+/* A whole number of seconds, or an interval such as '1 min'; -1: neither. */
+static int64
+config_parse_seconds(const char *value)
+{
+	char	   *end;
+	long		number;
+	char		work[256];		/* as interval_in() has it */
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			count;
+	int			type;
+	struct pg_itm_in interval;
+
+	errno = 0;
+	number = strtol(value, &end, 10);
+	if (end != value && *end == '\0' && errno == 0)
+		return number;
+	/* not interval_in(): its error would not name the setting */
+	if (ParseDateTime(value, work, sizeof(work), fields, types, MAXDATEFIELDS, &count) != 0 ||
+		DecodeInterval(fields, types, count, INTERVAL_FULL_RANGE, &type, &interval) != 0 ||
+		type != DTK_DELTA)
+		return -1;
+	if (interval.tm_year != 0 || interval.tm_mon != 0 || interval.tm_mday != 0 ||
+		interval.tm_usec % USECS_PER_SEC != 0)
+		return -1;
+	return interval.tm_usec / USECS_PER_SEC;
+}
+
+static char *
+config_check_seconds(const SettingType *setting, const char *value)
+{
+	int64		seconds = config_parse_seconds(value);
+
+	if (seconds < 1 || seconds > CONFIG_MAX_PERIOD)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give a whole number of seconds from 1 to %d, or an interval such as '1 min'.",
+						 CONFIG_MAX_PERIOD)));
+	return psprintf(INT64_FORMAT, seconds);
+}
+
+static char *
+config_check_table(const SettingType *setting, const char *value)
+{
+	List	   *parts;
+
+	if (!SplitIdentifierString(pstrdup(value), '.', &parts) ||
+		parts == NIL || list_length(parts) > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_NAME),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give a table's name, with its schema where that is not \"public\".")));
+	return pstrdup(value);
+}
+
+/*
+ * lastfluss._settings(): the catalogue.
+ */
+PG_FUNCTION_INFO_V1(lastfluss_settings);
+Datum
+lastfluss_settings(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < (int) lengthof(setting_types); i++)
+	{
+		const SettingType *setting = &setting_types[i];
+		bool		nulls[] = {false, false, setting->unit == NULL, false};
+		Datum		values[] = {
+			CStringGetTextDatum(setting->name),
+			CStringGetTextDatum(setting->default_value),
+			setting->unit ? CStringGetTextDatum(setting->unit) : (Datum) 0,
+			CStringGetTextDatum(setting->description)
+		};
+
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * lastfluss._setting_value(name, value): the value as it is kept, or an error.
+ */
+PG_FUNCTION_INFO_V1(lastfluss_setting_value);
+Datum
+lastfluss_setting_value(PG_FUNCTION_ARGS)
+{
+	const SettingType *setting = config_find_setting(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+
+	if (PG_ARGISNULL(1))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("setting \"%s\" needs a value", setting->name),
+				 errhint("SELECT lastfluss.reset('%s') goes back to the default.", setting->name)));
+	PG_RETURN_TEXT_P(cstring_to_text(setting->check(setting,
+													text_to_cstring(PG_GETARG_TEXT_PP(1)))));
+}
+
+/*
+ * lastfluss._require_collector(): an error where the library is not preloaded,
+ * a warning where this is not the collector's database.
+ */
+PG_FUNCTION_INFO_V1(lastfluss_require_collector);
+Datum
+lastfluss_require_collector(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+
+	lastfluss_require_preload();
+	name = get_database_name(MyDatabaseId);
+	if (name && strcmp(name, lastfluss_database) != 0)
+		ereport(WARNING,
+				(errmsg("the collector works in database \"%s\", not in \"%s\"",
+						lastfluss_database, name),
+				 errhint("Connect to \"%s\", or set lastfluss.database = '%s' in postgresql.conf and restart the server.",
+						 lastfluss_database, name)));
+	PG_RETURN_VOID();
+}
+
+/*
+ * Telling the writer, at COMMIT.
+ */
+
+static bool config_change_pending = false;
+
+static void
+config_at_commit(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_COMMIT && config_change_pending)
+	{
+		pg_atomic_write_u32(&shared->config_changed, 1);
+		shared_wake_writer();
+	}
+	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
+		config_change_pending = false;
+}
+
+/*
+ * lastfluss._config_changed(): trigger on the configuration tables.  Silent
+ * without the collector, so that a dump can be restored anywhere.
+ */
+PG_FUNCTION_INFO_V1(lastfluss_config_changed);
+Datum
+lastfluss_config_changed(PG_FUNCTION_ARGS)
+{
+	static bool registered = false;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be called as a trigger", "lastfluss._config_changed")));
+	if (shared != NULL)
+	{
+		if (!registered)
+			RegisterXactCallback(config_at_commit, NULL);
+		registered = true;
+		config_change_pending = true;
+	}
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * The tables as a snapshot.
+ */
+
+static void
+config_select(const char *query)
+{
+	int			result = SPI_execute(query, true, 0);
+
+	if (result != SPI_OK_SELECT)
+		elog(ERROR, "could not read the configuration: %s", SPI_result_code_string(result));
+}
+
+static Datum
+config_value(uint64 row, int column, bool *isnull)
+{
+	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, column, isnull);
+}
+
+static uint32
+config_number(uint64 row, int column, uint32 if_null)
+{
+	bool		isnull;
+	Datum		value = config_value(row, column, &isnull);
+
+	return isnull ? if_null : (uint32) DatumGetInt64(value);
+}
+
+static void
+config_read_settings(Settings *settings)
+{
+	*settings = (Settings) {0};
+	config_select("SELECT name, coalesce(value, default_value) FROM lastfluss.settings");
+	for (uint64 row = 0; row < SPI_processed; row++)
+	{
+		bool		isnull;
+		char	   *name = TextDatumGetCString(config_value(row, 1, &isnull));
+		char	   *value = TextDatumGetCString(config_value(row, 2, &isnull));
+
+		if (strcmp(name, "period") == 0)
+			settings->period = atoi(value);
+		else if (strcmp(name, "table") == 0)
+			settings->table = value;
+	}
+}
+
+static void
+config_read_listeners(ConfigSnapshot *config)
+{
+	config_select("SELECT address, port::bigint FROM lastfluss.listener ORDER BY port, address");
+	config->listener_count = (uint32) Min(SPI_processed, SHARED_MAX_LISTENERS);
+	for (uint32 row = 0; row < config->listener_count; row++)
+	{
+		ListenerConfig *listener = &config->listeners[row];
+		bool		isnull;
+		Datum		address = config_value(row, 1, &isnull);
+
+		status_flow_address(address, &listener->address);
+		listener->ipv4 = ip_family(DatumGetInetPP(address)) == PGSQL_AF_INET;
+		listener->port = (uint16) config_number(row, 2, 0);
+	}
+}
+
+/* Interfaces, without the numbers of their names; "names" becomes these. */
+static void
+config_read_interfaces(ConfigSnapshot *config, char ***names)
+{
+	config_select("SELECT name, host, id, vlan::bigint, sample, sample_out"
+				  " FROM lastfluss.interface ORDER BY host, id, vlan");
+	config->interface_count = (uint32) Min(SPI_processed, SHARED_MAX_INTERFACES);
+	*names = palloc0((config->interface_count + 1) * sizeof(char *));
+	for (uint32 row = 0; row < config->interface_count; row++)
+	{
+		Interface  *interface = &config->interfaces[row];
+		bool		isnull;
+
+		(*names)[row] = TextDatumGetCString(config_value(row, 1, &isnull));
+		status_flow_address(config_value(row, 2, &isnull), &interface->host);
+		interface->id = config_number(row, 3, 0);
+		interface->vlan = (int32) config_number(row, 4, (uint32) INTERFACE_ANY_VLAN);
+		interface->sample = config_number(row, 5, 0);
+		interface->sample_out = config_number(row, 6, 0);
+	}
+}
+
+/*
+ * Settings and interfaces as the caller's snapshot sees them, for work outside
+ * of the collector.  The number of a name is the first row that has it.
+ */
+void
+config_read(Settings *settings, ConfigSnapshot *config, char ***names)
+{
+	config_read_settings(settings);
+	config->period = settings->period;
+	config_read_interfaces(config, names);
+	for (uint32 i = 0; i < config->interface_count; i++)
+	{
+		uint32		first = 0;
+
+		while (strcmp((*names)[first], (*names)[i]) != 0)
+			first++;
+		config->interfaces[i].name = first;
+	}
+}
+
+/* The oldest configuration that a receiver or one of its buffers refers to. */
+static uint64
+config_oldest_generation(uint64 current)
+{
+	uint64		oldest = current;
+
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		const ReceiverShared *receiver = &shared->receivers[i];
+
+		LWLockAcquire(shared->receiver_locks[i], LW_SHARED);
+		if (receiver->pid != 0)
+			oldest = Min(oldest, receiver->generation);
+		for (int j = 0; j < lastfluss_buffers; j++)
+		{
+			if (receiver->buffers[j].state != BUFFER_FREE)
+				oldest = Min(oldest, receiver->buffers[j].generation);
+		}
+		LWLockRelease(shared->receiver_locks[i]);
+	}
+	return oldest;
+}
+
+typedef struct NameEntry
+{
+	char		name[SHARED_NAME_SIZE];
+	uint32		number;
+} NameEntry;
+
+/* The numbers that names have now. */
+static HTAB *
+config_known_names(void)
+{
+	HASHCTL		control = {.keysize = SHARED_NAME_SIZE,.entrysize = sizeof(NameEntry),.hcxt = CurrentMemoryContext};
+	HTAB	   *known = hash_create("lastfluss names", 1024, &control,
+								   HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
+
+	for (uint32 i = 0; i < SHARED_MAX_NAMES; i++)
+	{
+		NameEntry  *entry;
+
+		if (shared->names[i].generation == 0)
+			continue;
+		entry = hash_search(known, shared->names[i].name, HASH_ENTER, NULL);
+		entry->number = i;
+	}
+	return known;
+}
+
+/* A number that nothing refers to, from "*next" on. */
+static uint32
+config_free_number(uint32 *next, uint64 oldest, const bool *wanted)
+{
+	for (; *next < SHARED_MAX_NAMES; (*next)++)
+	{
+		uint64		used = shared->names[*next].generation;
+
+		if (!wanted[*next] && (used == 0 || used < oldest))
+			return (*next)++;
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("too many names of interfaces wait to be written"),
+			 errdetail("The configuration of before stays in force.")));
+}
+
+/*
+ * Numbers for the names.  Only the writer changes shared->names, so it may read
+ * them without the lock.
+ */
+static void
+config_number_names(ConfigSnapshot *config, char **names, uint64 current)
+{
+	HTAB	   *known = config_known_names();
+	bool	   *wanted = palloc0(SHARED_MAX_NAMES * sizeof(bool));
+	uint64		oldest = config_oldest_generation(current);
+	uint32		next = 0;
+
+	for (uint32 i = 0; i < config->interface_count; i++)
+	{
+		NameEntry  *entry = hash_search(known, names[i], HASH_FIND, NULL);
+
+		if (entry)
+			wanted[entry->number] = true;
+	}
+	for (uint32 i = 0; i < config->interface_count; i++)
+	{
+		bool		found;
+		NameEntry  *entry = hash_search(known, names[i], HASH_ENTER, &found);
+
+		if (!found)
+			entry->number = config_free_number(&next, oldest, wanted);
+		wanted[entry->number] = true;
+		config->interfaces[i].name = entry->number;
+	}
+}
+
+static void
+config_publish_snapshot(const ConfigSnapshot *config, char **names, uint64 generation)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	memcpy(&shared->config, config, sizeof(ConfigSnapshot));
+	for (uint32 i = 0; i < config->interface_count; i++)
+	{
+		NameSlot   *slot = &shared->names[config->interfaces[i].name];
+
+		slot->generation = generation;
+		if (names)
+			strlcpy(slot->name, names[i], SHARED_NAME_SIZE);
+	}
+	pg_atomic_write_u64(&shared->generation, generation);
+	LWLockRelease(shared->lock);
+	shared_wake_receivers();
+}
+
+/*
+ * Reads the tables and gives the receivers what has changed.  False where the
+ * extension is missing: then nothing is listened to.  Needs a transaction with
+ * a snapshot, and SPI connected.
+ */
+bool
+config_publish(Settings *settings)
+{
+	ConfigSnapshot *config = palloc0(sizeof(ConfigSnapshot));
+	uint64		current = pg_atomic_read_u64(&shared->generation);
+	char	  **names = NULL;
+	bool		present = OidIsValid(get_extension_oid("lastfluss", true));
+
+	config->period = 60;
+	if (present)
+	{
+		config_read_settings(settings);
+		config->period = settings->period;
+		config_read_listeners(config);
+		config_read_interfaces(config, &names);
+		config_number_names(config, names, current);
+	}
+	if (current == 0 || memcmp(config, &shared->config, sizeof(ConfigSnapshot)) != 0)
+		config_publish_snapshot(config, names, current + 1);
+	return present;
+}
+
+/*
+ * Closes all listeners, because the database is gone.  For the launcher, while
+ * there is no writer.
+ */
+void
+config_publish_nothing(void)
+{
+	ConfigSnapshot *config;
+
+	if (shared->config.listener_count == 0)
+		return;
+	config = palloc0(sizeof(ConfigSnapshot));
+	config->period = shared->config.period;
+	config_publish_snapshot(config, NULL, pg_atomic_read_u64(&shared->generation) + 1);
+	pfree(config);
+}

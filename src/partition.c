@@ -1,0 +1,216 @@
+/*
+ * partition.c
+ *	  How the table traffic is made: range partitions by day, or a hypertable
+ *	  where TimescaleDB is installed; and the partitions of each day.
+ *
+ * All of it runs as the table's owner (see traffic.c).
+ */
+#include "postgres.h"
+
+#include "access/table.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "executor/spi.h"
+#include "partitioning/partbounds.h"
+#include "partitioning/partdesc.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/partcache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "lastfluss.h"
+#include "traffic.h"
+
+#define PARTITION_DAYS_AHEAD	3
+
+/* Comments on the table's columns, design of the original first. */
+static const char *const partition_comments[][2] = {
+	{"time", "start of the interval"},
+	{"bandwidth", "mean bandwidth of the interval in bit/s: bytes * 8 / period"},
+	{"iface", "name of the interface"},
+	{"ingress", "true: entered through the interface, remote AS is the source; false: left through it, remote AS is the destination"},
+	{"remote_asn", "AS on the far side; 0: unknown; null: all the others"},
+	{"local_asn", "AS on our side; 0: unknown; null: all the others"},
+	{"family", "4 or 6: version of IP; null: unknown"},
+	{"bytes", "octets, multiplied by the sampling rate"},
+	{"packets", "packets, multiplied by the sampling rate"},
+	{"flows", "flow records, not multiplied"}
+};
+
+/* The schema of TimescaleDB's functions, or NULL where it is not installed. */
+static char *
+partition_timescale_schema(void)
+{
+	bool		isnull;
+	Datum		name;
+
+	if (!OidIsValid(get_extension_oid("timescaledb", true)))
+		return NULL;
+	if (SPI_execute("SELECT n.nspname::text FROM pg_extension e"
+					" JOIN pg_namespace n ON n.oid = e.extnamespace"
+					" WHERE e.extname = 'timescaledb'", true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not look up the extension timescaledb");
+	name = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	return TextDatumGetCString(name);
+}
+
+static void
+partition_comment(const char *table)
+{
+	traffic_run(psprintf("COMMENT ON TABLE %s IS 'traffic by interface and AS, a set of rows for each interval; written by lastfluss'",
+						 table));
+	for (int i = 0; i < (int) lengthof(partition_comments); i++)
+		traffic_run(psprintf("COMMENT ON COLUMN %s.%s IS %s", table,
+							 quote_identifier(partition_comments[i][0]),
+							 quote_literal_cstr(partition_comments[i][1])));
+}
+
+void
+partition_create_table(const char *schema, const char *name)
+{
+	const char *table = quote_qualified_identifier(schema, name);
+	char	   *timescale = partition_timescale_schema();
+
+	traffic_run(psprintf("CREATE TABLE %s ("
+						 "id bigserial,"
+						 " \"time\" timestamptz NOT NULL,"
+						 " bandwidth real NOT NULL,"
+						 " iface text,"
+						 " ingress boolean NOT NULL,"
+						 " remote_asn bigint,"
+						 " local_asn bigint,"
+						 " family smallint,"
+						 " bytes bigint,"
+						 " packets bigint,"
+						 " flows bigint,"
+						 " PRIMARY KEY (id, \"time\"))%s",
+						 table, timescale ? "" : " PARTITION BY RANGE (\"time\")"));
+	if (timescale)
+		traffic_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '1 day')",
+							 quote_identifier(timescale), quote_literal_cstr(table)));
+	else
+		/* Rows come in the order of time, so that this index stays tiny. */
+		traffic_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
+	partition_comment(table);
+}
+
+/* Is the table partitioned by ranges of "time", as we do it? */
+static bool
+partition_by_time(Relation relation)
+{
+	PartitionKey key;
+
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	key = RelationGetPartitionKey(relation);
+	return get_partition_strategy(key) == PARTITION_STRATEGY_RANGE &&
+		get_partition_natts(key) == 1 &&
+		get_partition_col_typid(key, 0) == TIMESTAMPTZOID &&
+		get_partition_col_attnum(key, 0) == get_attnum(RelationGetRelid(relation), "time");
+}
+
+/* Is there a partition for this time?  (As the executor finds it for a row.) */
+static bool
+partition_exists(Relation relation, TimestampTz time)
+{
+	PartitionKey key = RelationGetPartitionKey(relation);
+	PartitionDesc partitions = RelationGetPartitionDesc(relation, true);
+	PartitionBoundInfo bounds = partitions->boundinfo;
+	Datum		value = TimestampTzGetDatum(time);
+	bool		equal;
+	int			offset;
+
+	if (partitions->nparts == 0)
+		return false;
+	if (partition_bound_has_default(bounds))
+		return true;
+	offset = partition_range_datum_bsearch(key->partsupfunc, key->partcollation,
+										   bounds, 1, &value, &equal);
+	return bounds->indexes[offset + 1] >= 0;
+}
+
+static const char *
+partition_day_text(TimestampTz day)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+
+	if (timestamp2tm(day, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	return psprintf("%04d-%02d-%02d", tm.tm_year, tm.tm_mon, tm.tm_mday);
+}
+
+/* traffic -> traffic_20261123 */
+static char *
+partition_name(const char *table, const char *day)
+{
+	return psprintf("%.*s_%.4s%.2s%.2s", NAMEDATALEN - 10, table, day, day + 5, day + 8);
+}
+
+/*
+ * Makes the partition of the UTC day that starts at "day".  ATTACH takes a
+ * weaker lock on the parent than CREATE ... PARTITION OF, which would wait for
+ * every query on traffic, and make all others wait.
+ */
+static void
+partition_create(Oid table, TimestampTz day)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(table));
+	const char *parent = quote_qualified_identifier(schema, get_rel_name(table));
+	const char *from = partition_day_text(day);
+	const char *to = partition_day_text(day + USECS_PER_DAY);
+	const char *name = quote_qualified_identifier(schema,
+												  partition_name(get_rel_name(table), from));
+
+	traffic_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
+	traffic_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
+						 parent, name, from, to));
+}
+
+static TimestampTz
+partition_day(TimestampTz time)
+{
+	TimestampTz rest = time % USECS_PER_DAY;
+
+	return time - (rest < 0 ? rest + USECS_PER_DAY : rest);
+}
+
+static bool
+partition_is_missing(Oid table, TimestampTz time, LOCKMODE lockmode)
+{
+	Relation	relation = table_open(table, lockmode);
+	bool		missing = partition_by_time(relation) && !partition_exists(relation, time);
+
+	table_close(relation, NoLock);
+	return missing;
+}
+
+/*
+ * True when a partition was made.  The stronger lock, which is also that of
+ * ATTACH, lets one session at a time look and make.
+ */
+bool
+partition_ensure(Oid table, TimestampTz time)
+{
+	if (!partition_is_missing(table, time, RowExclusiveLock) ||
+		!partition_is_missing(table, time, ShareUpdateExclusiveLock))
+		return false;
+	partition_create(table, partition_day(time));
+	return true;
+}
+
+void
+partition_ensure_ahead(Oid table)
+{
+	TimestampTz today = partition_day(GetCurrentTimestamp());
+
+	for (int i = 0; i <= PARTITION_DAYS_AHEAD; i++)
+	{
+		if (partition_ensure(table, today + i * USECS_PER_DAY))
+			CommandCounterIncrement();
+	}
+}

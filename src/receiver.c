@@ -1,0 +1,646 @@
+/*
+ * receiver.c
+ *	  The loop that receives datagrams and adds them to the open interval.
+ *
+ * Runs no SQL and waits for nobody: what a datagram needs is in this process
+ * or in shared memory (see shared.c for the locks).  An interval is closed by
+ * the clock, whether or not a datagram comes.  When the writer has given no
+ * buffer back, the open interval takes in what belongs to the next: late on the
+ * graph, but not lost.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/ps_status.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "lastfluss.h"
+#include "shared.h"
+#include "socket.h"
+
+#define RECEIVER_RETRY			5000000 /* microseconds until a port is tried again */
+#define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
+#define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
+#define RECEIVER_NO_BUFFER		(-1)
+
+typedef struct Listener
+{
+	ListenerConfig config;
+	int			fd;				/* -1: not open */
+	bool		only_ipv6;		/* leaves IPv4 of the port to another one */
+	int			error;			/* errno of the last try */
+	int			buffer;
+	uint32		overflows;		/* as the socket counts them */
+	uint64		kernel_drops;
+	int64		retry_at;
+} Listener;
+
+typedef struct Receiver
+{
+	int			number;
+	ReceiverShared *mine;
+	LWLock	   *lock;
+	uint64		generation;
+	ConfigSnapshot *config;		/* copy of the shared one */
+	Interfaces *interfaces;
+	SocketBatch *batch;
+	WaitEventSet *events;
+	int			open;			/* buffer that is OPEN, or RECEIVER_NO_BUFFER */
+	int			listener_count;
+	Listener	listeners[SHARED_MAX_LISTENERS];
+	bool		small_buffer_logged;
+} Receiver;
+
+static Receiver *receiver = NULL;
+
+static int64
+receiver_now(void)
+{
+	return lastfluss_unix_time(GetCurrentTimestamp());
+}
+
+static IntervalBuffer *
+receiver_buffer(void)
+{
+	return &receiver->mine->buffers[receiver->open];
+}
+
+/*
+ * Intervals.  All of these run under the receiver's lock.
+ */
+
+/* The buffer of that state whose interval is the newest. */
+static int
+receiver_find_buffer(BufferState state)
+{
+	int			found = RECEIVER_NO_BUFFER;
+
+	for (int i = 0; i < lastfluss_buffers; i++)
+	{
+		const IntervalBuffer *interval = &receiver->mine->buffers[i];
+
+		if (interval->state == state &&
+			(found == RECEIVER_NO_BUFFER ||
+			 interval->sequence > receiver->mine->buffers[found].sequence))
+			found = i;
+	}
+	return found;
+}
+
+static void
+receiver_open_interval(int buffer, int64 now)
+{
+	IntervalBuffer *interval = &receiver->mine->buffers[buffer];
+	Aggregate  *sums = shared_aggregate(receiver->number, buffer);
+	int64		period = (int64) receiver->config->period * USECS_PER_SEC;
+
+	receiver->mine->folded += aggregate_folded(sums);
+	receiver->mine->saturated += aggregate_saturated(sums);
+	aggregate_reset(sums);
+	interval->state = BUFFER_OPEN;
+	interval->period = receiver->config->period;
+	interval->start = now - now % period;
+	interval->sequence = receiver->mine->next_sequence++;
+	interval->generation = receiver->generation;
+	receiver->open = buffer;
+}
+
+/* Hands the open interval to the writer; one without rows is just given up. */
+static void
+receiver_close_interval(void)
+{
+	Aggregate  *sums;
+
+	if (receiver->open == RECEIVER_NO_BUFFER)
+		return;
+	sums = shared_aggregate(receiver->number, receiver->open);
+	receiver_buffer()->state = aggregate_count(sums) > 0 ? BUFFER_READY : BUFFER_FREE;
+	receiver->open = RECEIVER_NO_BUFFER;
+}
+
+static bool
+receiver_interval_is_over(int64 now)
+{
+	const IntervalBuffer *interval;
+	int64		length;
+
+	if (receiver->open == RECEIVER_NO_BUFFER)
+		return false;
+	interval = receiver_buffer();
+	length = (int64) interval->period * USECS_PER_SEC;
+	return now < interval->start || now >= interval->start + length ||
+		interval->period != receiver->config->period;
+}
+
+/*
+ * Without a free buffer the newest finished interval is taken back from the
+ * writer, who has not come to it yet.  There is one: the writer holds at most
+ * one buffer, and there are at least two.
+ */
+static void
+receiver_stretch_interval(void)
+{
+	if (receiver->open == RECEIVER_NO_BUFFER)
+	{
+		receiver->open = receiver_find_buffer(BUFFER_READY);
+		receiver_buffer()->state = BUFFER_OPEN;
+	}
+}
+
+/*
+ * Makes sure that an interval is open: the one of "now", if there is a buffer
+ * for it.  True when one was closed, so that the writer is to be woken.
+ */
+static bool
+receiver_turn_interval(int64 now)
+{
+	bool		over = receiver_interval_is_over(now);
+	int			buffer;
+
+	if (receiver->open != RECEIVER_NO_BUFFER && !over)
+		return false;
+	buffer = receiver_find_buffer(BUFFER_FREE);
+	if (buffer == RECEIVER_NO_BUFFER)
+	{
+		receiver_stretch_interval();
+		return false;
+	}
+	receiver_close_interval();
+	receiver_open_interval(buffer, now);
+	return over;
+}
+
+/*
+ * Listeners.
+ */
+
+static const char *
+receiver_listener_name(const ListenerConfig *config)
+{
+	static char name[80];
+	char		address[INET6_ADDRSTRLEN];
+
+	if (config->ipv4)
+		inet_ntop(AF_INET, config->address.octets + 12, address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, config->address.octets, address, sizeof(address));
+	snprintf(name, sizeof(name), config->ipv4 ? "%s:%u" : "[%s]:%u", address, config->port);
+	return name;
+}
+
+static bool
+receiver_any_address(const ListenerConfig *config)
+{
+	static const uint8_t zeros[16] = {0};
+
+	return memcmp(config->address.octets + (config->ipv4 ? 12 : 0), zeros,
+				  config->ipv4 ? 4 : 16) == 0;
+}
+
+/* Does another listener want IPv4 of the port that "::" would take as well? */
+static bool
+receiver_port_shared_with_ipv4(const ListenerConfig *config)
+{
+	if (config->ipv4 || !receiver_any_address(config))
+		return false;
+	for (uint32 i = 0; i < receiver->config->listener_count; i++)
+	{
+		const ListenerConfig *other = &receiver->config->listeners[i];
+
+		if (other->ipv4 && other->port == config->port)
+			return true;
+	}
+	return false;
+}
+
+/* "::" stands for everything; where the kernel has no IPv6, that is IPv4. */
+static int
+receiver_open_socket(Listener *listener)
+{
+	int			fd;
+
+	listener->only_ipv6 = receiver_port_shared_with_ipv4(&listener->config);
+	fd = socket_open(&listener->config, listener->only_ipv6, lastfluss_receivers,
+					 &listener->buffer);
+	if (fd < 0 && errno == EAFNOSUPPORT && receiver_any_address(&listener->config))
+	{
+		ListenerConfig ipv4 = {.ipv4 = true,.port = listener->config.port};
+
+		fd = socket_open(&ipv4, false, lastfluss_receivers, &listener->buffer);
+	}
+	return fd;
+}
+
+static void
+receiver_log_small_buffer(const Listener *listener)
+{
+	if (listener->buffer >= SOCKET_BUFFER_WANTED || receiver->small_buffer_logged)
+		return;
+	receiver->small_buffer_logged = true;
+	ereport(lastfluss_elevel(LOG_RANK_WARNING),
+			(errmsg("lastfluss: receive buffer is %d kB, %d kB were wanted",
+					listener->buffer / 1024, SOCKET_BUFFER_WANTED / 1024),
+			 errdetail("Bursts of datagrams that do not fit are dropped by the kernel."),
+			 errhint("Allow more with \"sysctl -w net.core.rmem_max=%d\", then restart the server.",
+					 SOCKET_BUFFER_WANTED)));
+}
+
+static void
+receiver_try_listener(Listener *listener, int64 now)
+{
+	int			fd = receiver_open_socket(listener);
+
+	if (fd >= 0)
+	{
+		listener->fd = fd;
+		listener->error = 0;
+		listener->overflows = 0;
+		ereport(lastfluss_elevel(LOG_RANK_INFO),
+				(errmsg("lastfluss: listening on %s",
+						receiver_listener_name(&listener->config))));
+		receiver_log_small_buffer(listener);
+		return;
+	}
+
+	listener->retry_at = now + RECEIVER_RETRY;
+	if (listener->error == errno)
+		return;					/* was said before */
+	listener->error = errno;
+	ereport(lastfluss_elevel(LOG_RANK_ERROR),
+			(errcode_for_socket_access(),
+			 errmsg("lastfluss: could not listen on %s: %m",
+					receiver_listener_name(&listener->config)),
+			 errhint("It is tried again every %d seconds.  See which program has the port with \"ss -ulpn\", or choose another with lastfluss.add_listener().",
+					 RECEIVER_RETRY / 1000000)));
+}
+
+static void
+receiver_close_listener(Listener *listener)
+{
+	if (listener->fd >= 0)
+		close(listener->fd);
+	listener->fd = -1;
+}
+
+/* The set of events follows the sockets; it cannot be changed, so is made anew. */
+static void
+receiver_build_events(void)
+{
+	if (receiver->events)
+		FreeWaitEventSet(receiver->events);
+	receiver->events = compat_create_wait_event_set(receiver->listener_count + 2);
+	AddWaitEventToSet(receiver->events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
+	AddWaitEventToSet(receiver->events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
+	for (int i = 0; i < receiver->listener_count; i++)
+	{
+		Listener   *listener = &receiver->listeners[i];
+
+		if (listener->fd >= 0)
+			AddWaitEventToSet(receiver->events, WL_SOCKET_READABLE, listener->fd,
+							  NULL, listener);
+	}
+}
+
+static void
+receiver_publish_listeners(void)
+{
+	ReceiverShared *mine = receiver->mine;
+
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	mine->listener_count = receiver->listener_count;
+	for (int i = 0; i < receiver->listener_count; i++)
+	{
+		const Listener *listener = &receiver->listeners[i];
+		ListenerStatus *status = &mine->listeners[i];
+
+		status->config = listener->config;
+		status->state = listener->fd >= 0 ? LISTENER_OPEN : LISTENER_FAILED;
+		status->error = listener->error;
+		status->buffer = listener->buffer;
+		status->kernel_drops = listener->kernel_drops;
+	}
+	LWLockRelease(receiver->lock);
+}
+
+/* Tries the listeners that are not open and whose time has come. */
+static void
+receiver_open_listeners(int64 now)
+{
+	bool		tried = false;
+
+	for (int i = 0; i < receiver->listener_count; i++)
+	{
+		Listener   *listener = &receiver->listeners[i];
+
+		if (listener->fd >= 0 || now < listener->retry_at)
+			continue;
+		receiver_try_listener(listener, now);
+		tried = true;
+	}
+	if (tried)
+	{
+		receiver_build_events();
+		receiver_publish_listeners();
+	}
+}
+
+static bool
+receiver_same_listener(const ListenerConfig *a, const ListenerConfig *b)
+{
+	return a->port == b->port && a->ipv4 == b->ipv4 &&
+		memcmp(&a->address, &b->address, sizeof(FlowAddress)) == 0;
+}
+
+static bool
+receiver_wants_listener(const ListenerConfig *config)
+{
+	for (uint32 i = 0; i < receiver->config->listener_count; i++)
+	{
+		if (receiver_same_listener(config, &receiver->config->listeners[i]))
+			return true;
+	}
+	return false;
+}
+
+/* One whose share of the port has changed is closed too, to be opened anew. */
+static void
+receiver_keep_wanted_listeners(void)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < receiver->listener_count; i++)
+	{
+		Listener   *listener = &receiver->listeners[i];
+		bool		wanted = receiver_wants_listener(&listener->config);
+
+		if (!wanted || listener->only_ipv6 != receiver_port_shared_with_ipv4(&listener->config))
+			receiver_close_listener(listener);
+		if (wanted)
+			receiver->listeners[kept++] = *listener;
+	}
+	receiver->listener_count = kept;
+}
+
+static void
+receiver_add_new_listeners(void)
+{
+	for (uint32 i = 0; i < receiver->config->listener_count; i++)
+	{
+		const ListenerConfig *config = &receiver->config->listeners[i];
+		bool		there = false;
+
+		for (int j = 0; j < receiver->listener_count && !there; j++)
+			there = receiver_same_listener(config, &receiver->listeners[j].config);
+		if (!there && receiver->listener_count < SHARED_MAX_LISTENERS)
+		{
+			Listener   *listener = &receiver->listeners[receiver->listener_count++];
+
+			memset(listener, 0, sizeof(*listener));
+			listener->config = *config;
+			listener->fd = -1;
+		}
+	}
+}
+
+/* Follows the configuration; sockets that stay wanted stay open. */
+static void
+receiver_configure(void)
+{
+	uint64		generation;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	memcpy(receiver->config, &shared->config, sizeof(ConfigSnapshot));
+	generation = pg_atomic_read_u64(&shared->generation);
+	LWLockRelease(shared->lock);
+
+	interfaces_build(receiver->interfaces, receiver->config->interfaces,
+					 receiver->config->interface_count);
+	receiver_keep_wanted_listeners();
+	receiver_add_new_listeners();
+
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	receiver->generation = generation;
+	receiver->mine->generation = generation;
+	LWLockRelease(receiver->lock);
+
+	for (int i = 0; i < receiver->listener_count; i++)
+		receiver->listeners[i].retry_at = 0;
+	receiver_build_events();
+	receiver_publish_listeners();
+}
+
+/*
+ * Datagrams.
+ */
+
+typedef struct ReceiverSink
+{
+	FlowAddress host;
+	int64		now;
+	Aggregate  *sums;
+} ReceiverSink;
+
+static void
+receiver_take_flow(void *context, const Flow *flow)
+{
+	ReceiverSink *sink = context;
+
+	account_flow(&receiver->mine->account, &sink->host, flow, sink->now, sink->sums);
+}
+
+static void
+receiver_take_datagram(int position, ReceiverSink *sink)
+{
+	SocketDatagram arrived;
+	Datagram	datagram;
+
+	socket_datagram(receiver->batch, position, &arrived);
+	datagram.data = arrived.data;
+	datagram.length = arrived.length;
+	datagram.source = arrived.source;
+	datagram.port = arrived.port;
+	datagram.known = interfaces_know_host(receiver->interfaces, &arrived.source);
+	datagram.received = sink->now;
+	sink->host = arrived.source;
+	(void) decode_datagram(receiver->mine->decoder, &datagram, false,
+						   receiver_take_flow, sink);
+}
+
+/* One batch into the open interval.  True when an interval was closed. */
+static bool
+receiver_take_batch(Listener *listener, int count, uint32 overflows)
+{
+	ReceiverSink sink;
+	bool		closed;
+
+	sink.now = receiver_now();
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	closed = receiver_turn_interval(sink.now);
+	if (receiver_interval_is_over(sink.now))
+		receiver->mine->stretched += count;
+	sink.sums = shared_aggregate(receiver->number, receiver->open);
+	for (int i = 0; i < count; i++)
+		receiver_take_datagram(i, &sink);
+	/* The socket's counter wraps around. */
+	receiver->mine->kernel_drops += (uint32) (overflows - listener->overflows);
+	listener->kernel_drops += (uint32) (overflows - listener->overflows);
+	listener->overflows = overflows;
+	LWLockRelease(receiver->lock);
+	return closed;
+}
+
+static void
+receiver_read_socket(Listener *listener)
+{
+	for (int i = 0; i < RECEIVER_BATCHES; i++)
+	{
+		uint32		overflows = listener->overflows;
+		uint64		drops = listener->kernel_drops;
+		int			count = socket_receive(receiver->batch, listener->fd, &overflows);
+
+		if (count == 0)
+			break;
+		if (receiver_take_batch(listener, count, overflows))
+			shared_wake_writer();
+		if (listener->kernel_drops != drops)
+			receiver_publish_listeners();
+		if (count < socket_batch_capacity())
+			break;
+	}
+}
+
+/*
+ * The loop.
+ */
+
+static void
+receiver_tick(int64 now)
+{
+	bool		closed = false;
+
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	if (receiver_interval_is_over(now))
+	{
+		closed = true;
+		receiver_close_interval();
+	}
+	LWLockRelease(receiver->lock);
+	if (closed)
+		shared_wake_writer();
+}
+
+static long
+receiver_timeout(int64 now)
+{
+	int64		until = now + RECEIVER_IDLE * INT64CONST(1000);
+
+	if (receiver->open != RECEIVER_NO_BUFFER)
+	{
+		const IntervalBuffer *interval = receiver_buffer();
+
+		until = Min(until, interval->start + (int64) interval->period * USECS_PER_SEC);
+	}
+	for (int i = 0; i < receiver->listener_count; i++)
+	{
+		if (receiver->listeners[i].fd < 0)
+			until = Min(until, receiver->listeners[i].retry_at);
+	}
+	return Max(0, (long) ((until - now + 999) / 1000));
+}
+
+static void
+receiver_wait(void)
+{
+	WaitEvent	events[SHARED_MAX_LISTENERS + 2];
+	int			count;
+
+	count = WaitEventSetWait(receiver->events, receiver_timeout(receiver_now()),
+							 events, lengthof(events), PG_WAIT_EXTENSION);
+	for (int i = 0; i < count; i++)
+	{
+		if (events[i].events & WL_LATCH_SET)
+			ResetLatch(MyLatch);
+		if (events[i].events & WL_SOCKET_READABLE)
+			receiver_read_socket(events[i].user_data);
+	}
+}
+
+static void
+receiver_stop(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	receiver_close_interval();
+	receiver->mine->pid = 0;
+	receiver->mine->latch = NULL;
+	receiver->mine->listener_count = 0;
+	LWLockRelease(receiver->lock);
+	shared_wake_writer();
+}
+
+static void
+receiver_start(int number)
+{
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	receiver = palloc0(sizeof(Receiver));
+	receiver->number = number;
+	receiver->mine = &shared->receivers[number];
+	receiver->lock = shared->receiver_locks[number];
+	receiver->open = RECEIVER_NO_BUFFER;
+	receiver->config = palloc0(sizeof(ConfigSnapshot));
+	receiver->interfaces = interfaces_build(palloc(interfaces_size(SHARED_MAX_INTERFACES)),
+											receiver->config->interfaces, 0);
+	receiver->batch = socket_batch_create();
+	MemoryContextSwitchTo(old);
+
+	before_shmem_exit(receiver_stop, (Datum) 0);
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	receiver->mine->pid = MyProcPid;
+	receiver->mine->latch = MyLatch;
+	receiver->mine->generation = 0;
+	receiver->mine->account.interfaces = receiver->interfaces;
+	receiver->mine->account.seen = receiver->mine->seen;
+	LWLockRelease(receiver->lock);
+	receiver_build_events();
+}
+
+void
+lastfluss_receiver_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	BackgroundWorkerUnblockSignals();
+	receiver_start(DatumGetInt32(arg));
+
+	while (!ShutdownRequestPending)
+	{
+		int64		now;
+
+		receiver_wait();
+		if (ConfigReloadPending)
+		{
+			ConfigReloadPending = false;
+			ProcessConfigFile(PGC_SIGHUP);
+		}
+		if (pg_atomic_read_u64(&shared->generation) != receiver->generation)
+			receiver_configure();
+		now = receiver_now();
+		receiver_tick(now);
+		receiver_open_listeners(now);
+	}
+	proc_exit(1);
+}

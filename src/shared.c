@@ -1,0 +1,191 @@
+/*
+ * shared.c
+ *	  The layout of shared memory, and its locking rules.
+ *
+ * One block, made when the server starts: the struct Shared, then for each
+ * receiver its decoder state, the interfaces it has seen, and its interval
+ * buffers with their sums.
+ *
+ * Locks.  There is one for the struct Shared itself (configuration snapshot,
+ * names, what the writer reports) and one for each receiver.  Nobody holds two.
+ * Under a lock memory is copied, nothing else: no SQL, no ereport(), no system
+ * call, so that a receiver never waits for the database.
+ *
+ * - The snapshot is written by the writer, who increments "generation" after.
+ *   A receiver looks at "generation" without the lock once per batch, and takes
+ *   the lock to copy the snapshot when it has changed.
+ *
+ * - A receiver holds its lock exclusively while it works on a batch of
+ *   datagrams: that covers its counters, its decoder and the sums of its OPEN
+ *   buffers.  Views hold it shared while they copy.
+ *
+ * - A buffer goes FREE -> OPEN -> READY by its receiver, READY -> WRITING ->
+ *   FREE by the writer, each step under the receiver's lock held exclusively.
+ *   A receiver that finds no FREE one takes its newest READY one back to OPEN.
+ *   The sums of a buffer that is READY or WRITING change no more, so the writer
+ *   reads them without the lock; views, which may come while the writer frees
+ *   the buffer, read them with it.
+ *
+ * - WRITING survives the death of the writer, for the memory does.  The next
+ *   writer asks the table _written whether the interval's transaction was
+ *   committed: a sequence number is never used again within a "run".
+ *
+ * - Names have numbers, so that sums need no strings.  The writer gives a number
+ *   to each name that the configuration has, and takes it back when it is gone
+ *   from the configuration and no buffer is left that was open in its time.
+ */
+#include "postgres.h"
+
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/shmem.h"
+#include "utils/timestamp.h"
+
+#include "lastfluss.h"
+#include "shared.h"
+
+#define SHARED_ALIGN(size)	TYPEALIGN(64, (size))
+
+Shared	   *shared = NULL;
+
+static shmem_request_hook_type previous_request_hook = NULL;
+static shmem_startup_hook_type previous_startup_hook = NULL;
+
+static Size
+shared_receiver_size(void)
+{
+	Size		size;
+
+	size = SHARED_ALIGN(decoder_size(SHARED_EXPORTERS, SHARED_TEMPLATES));
+	size = add_size(size, SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface))));
+	size = add_size(size, SHARED_ALIGN(mul_size(lastfluss_buffers, sizeof(IntervalBuffer))));
+	return add_size(size, mul_size(lastfluss_buffers,
+								   SHARED_ALIGN(aggregate_size(lastfluss_max_entries))));
+}
+
+static Size
+shared_head_size(void)
+{
+	return SHARED_ALIGN(add_size(offsetof(Shared, receivers),
+								 mul_size(lastfluss_receivers, sizeof(ReceiverShared))));
+}
+
+Size
+shared_size(void)
+{
+	return add_size(shared_head_size(),
+					mul_size(lastfluss_receivers, shared_receiver_size()));
+}
+
+Aggregate *
+shared_aggregate(int receiver, int buffer)
+{
+	ReceiverShared *mine = &shared->receivers[receiver];
+	char	   *first = (char *) mine->buffers +
+		SHARED_ALIGN(lastfluss_buffers * sizeof(IntervalBuffer));
+
+	return (Aggregate *) (first + buffer * SHARED_ALIGN(aggregate_size(lastfluss_max_entries)));
+}
+
+static void
+shared_init_receiver(ReceiverShared *mine, int number, char *memory)
+{
+	mine->decoder = decoder_init(memory, SHARED_EXPORTERS, SHARED_TEMPLATES);
+	memory += SHARED_ALIGN(decoder_size(SHARED_EXPORTERS, SHARED_TEMPLATES));
+	mine->seen = lru_init(memory, SHARED_SEEN, sizeof(SeenInterface));
+	memory += SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface)));
+	mine->buffers = (IntervalBuffer *) memory;
+	memset(mine->buffers, 0, lastfluss_buffers * sizeof(IntervalBuffer));
+	mine->next_sequence = 1;
+	for (int i = 0; i < lastfluss_buffers; i++)
+		aggregate_init(shared_aggregate(number, i), lastfluss_max_entries);
+}
+
+static void
+shared_init(void)
+{
+	LWLockPadded *locks = GetNamedLWLockTranche("lastfluss");
+	char	   *memory = (char *) shared + shared_head_size();
+
+	memset(shared, 0, shared_head_size());
+	shared->run = lastfluss_unix_time(GetCurrentTimestamp());
+	shared->since = GetCurrentTimestamp();
+	shared->lock = &locks[0].lock;
+	pg_atomic_init_u64(&shared->generation, 0);
+	pg_atomic_init_u32(&shared->config_changed, 0);
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		shared->receiver_locks[i] = &locks[i + 1].lock;
+		shared_init_receiver(&shared->receivers[i], i, memory);
+		memory += shared_receiver_size();
+	}
+}
+
+static void
+shared_startup(void)
+{
+	bool		found;
+
+	if (previous_startup_hook)
+		previous_startup_hook();
+
+	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+	shared = ShmemInitStruct("lastfluss", shared_size(), &found);
+	if (!found)
+		shared_init();
+	LWLockRelease(AddinShmemInitLock);
+}
+
+static void
+shared_request(void)
+{
+	if (previous_request_hook)
+		previous_request_hook();
+
+	RequestAddinShmemSpace(shared_size());
+	RequestNamedLWLockTranche("lastfluss", 1 + lastfluss_receivers);
+}
+
+void
+shared_register(void)
+{
+	previous_request_hook = shmem_request_hook;
+	shmem_request_hook = shared_request;
+	previous_startup_hook = shmem_startup_hook;
+	shmem_startup_hook = shared_startup;
+}
+
+void
+shared_wake_writer(void)
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	if (shared->writer_latch)
+		SetLatch(shared->writer_latch);
+	LWLockRelease(shared->lock);
+}
+
+void
+shared_wake_receivers(void)
+{
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		LWLockAcquire(shared->receiver_locks[i], LW_SHARED);
+		if (shared->receivers[i].latch)
+			SetLatch(shared->receivers[i].latch);
+		LWLockRelease(shared->receiver_locks[i]);
+	}
+}
+
+void
+shared_set_error(const char *message)
+{
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	if (message)
+	{
+		strlcpy(shared->error, message, SHARED_ERROR_SIZE);
+		shared->error_time = GetCurrentTimestamp();
+	}
+	else
+		shared->error[0] = '\0';
+	LWLockRelease(shared->lock);
+}

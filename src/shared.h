@@ -1,0 +1,151 @@
+/*
+ * shared.h
+ *	  What the workers and the backends share: configuration snapshot,
+ *	  interval buffers, counters.  The rules are in shared.c.
+ */
+#ifndef LASTFLUSS_SHARED_H
+#define LASTFLUSS_SHARED_H
+
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+
+#include "account.h"
+#include "aggregate.h"
+#include "decode.h"
+#include "interfaces.h"
+
+#define SHARED_MAX_RECEIVERS	16
+#define SHARED_MAX_LISTENERS	64
+#define SHARED_MAX_INTERFACES	4096
+#define SHARED_MAX_NAMES		AGGREGATE_MAX_INTERFACES
+#define SHARED_NAME_SIZE		256 /* octets, with the closing zero */
+#define SHARED_ERROR_SIZE		512
+#define SHARED_EXPORTERS		4096
+#define SHARED_TEMPLATES		4096
+#define SHARED_SEEN				16384
+
+typedef struct ListenerConfig
+{
+	FlowAddress address;
+	bool		ipv4;
+	uint16		port;
+} ListenerConfig;
+
+/* What the receivers need of the configuration. */
+typedef struct ConfigSnapshot
+{
+	int32		period;			/* seconds */
+	uint32		listener_count;
+	uint32		interface_count;
+	ListenerConfig listeners[SHARED_MAX_LISTENERS];
+	Interface	interfaces[SHARED_MAX_INTERFACES];
+} ConfigSnapshot;
+
+/* A name's number stays the same for as long as anything refers to it. */
+typedef struct NameSlot
+{
+	uint64		generation;		/* the last one that had it; 0: free */
+	char		name[SHARED_NAME_SIZE];
+} NameSlot;
+
+typedef enum BufferState
+{
+	BUFFER_FREE,
+	BUFFER_OPEN,				/* the receiver adds to it */
+	BUFFER_READY,				/* finished, waits for the writer */
+	BUFFER_WRITING				/* the writer reads it */
+} BufferState;
+
+typedef struct IntervalBuffer
+{
+	BufferState state;
+	int32		period;			/* seconds */
+	int64		start;			/* microseconds since 1970 */
+	uint64		sequence;		/* counts the intervals of a receiver */
+	uint64		generation;		/* configuration when it was opened */
+} IntervalBuffer;
+
+typedef enum ListenerState
+{
+	LISTENER_CLOSED,
+	LISTENER_OPEN,
+	LISTENER_FAILED
+} ListenerState;
+
+typedef struct ListenerStatus
+{
+	ListenerConfig config;
+	ListenerState state;
+	int			error;			/* errno, where failed */
+	int			buffer;			/* octets of receive buffer */
+	uint64		kernel_drops;
+} ListenerStatus;
+
+typedef struct ReceiverShared
+{
+	pid_t		pid;			/* 0 while it does not run */
+	Latch	   *latch;
+	uint64		generation;		/* configuration that it follows */
+	uint64		next_sequence;
+	uint64		kernel_drops;	/* of sockets closed since, too */
+	uint64		stretched;		/* datagrams counted in an interval before theirs */
+	uint64		folded;			/* of buffers used again since; views add the rest */
+	uint64		saturated;
+	uint32		listener_count;
+	ListenerStatus listeners[SHARED_MAX_LISTENERS];
+	Account		account;		/* its counters; the pointers are the receiver's */
+	Decoder	   *decoder;
+	Lru		   *seen;
+	IntervalBuffer *buffers;	/* lastfluss_buffers of them */
+} ReceiverShared;
+
+typedef struct Shared
+{
+	/* set once at start */
+	int64		run;			/* names this life of the memory, us since 1970 */
+	LWLock	   *lock;			/* of this struct, snapshot and names */
+	LWLock	   *receiver_locks[SHARED_MAX_RECEIVERS];
+
+	pg_atomic_uint64 generation;	/* of the snapshot; 0: none yet */
+	pg_atomic_uint32 config_changed;	/* a backend committed a change */
+
+	/* under lock */
+	Oid			database;		/* launcher to writer: connect there */
+	bool		collecting;		/* writer is in the database, extension is there */
+	Latch	   *launcher_latch;
+	Latch	   *writer_latch;
+	pid_t		writer_pid;
+	TimestampTz since;
+	TimestampTz last_interval;	/* start of the interval written last */
+	uint64		intervals_written;
+	uint64		rows_written;
+	uint64		write_microseconds;
+	TimestampTz error_time;
+	char		error[SHARED_ERROR_SIZE];	/* empty when all is well */
+	ConfigSnapshot config;
+	NameSlot	names[SHARED_MAX_NAMES];
+	ReceiverShared receivers[FLEXIBLE_ARRAY_MEMBER];
+} Shared;
+
+/* NULL where the library was not preloaded. */
+extern Shared *shared;
+
+/* Asks for the memory and makes it, from _PG_init(). */
+extern void shared_register(void);
+
+/* Octets of shared memory in all. */
+extern Size shared_size(void);
+
+/* The sums of a buffer. */
+extern Aggregate *shared_aggregate(int receiver, int buffer);
+
+/* Wakes the writer, if there is one. */
+extern void shared_wake_writer(void);
+extern void shared_wake_receivers(void);
+
+/* Sets or (NULL) clears what status.last_error tells. */
+extern void shared_set_error(const char *message);
+
+#endif							/* LASTFLUSS_SHARED_H */

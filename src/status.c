@@ -1,0 +1,633 @@
+/*
+ * status.c
+ *	  What the collector is doing, from shared memory, for the status views.
+ *
+ * Entries are copied under the receiver's lock into memory allocated before,
+ * and made into rows after.
+ */
+#include "postgres.h"
+
+#include <arpa/inet.h>
+
+#include "commands/dbcommands.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/inet.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "lastfluss.h"
+#include "shared.h"
+
+static const uint8_t status_mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+static bool
+status_is_ipv4(const FlowAddress *address)
+{
+	return memcmp(address->octets, status_mapped_prefix, sizeof(status_mapped_prefix)) == 0;
+}
+
+/* An address as inet. */
+Datum
+status_inet(const FlowAddress *address)
+{
+	inet	   *value = palloc0(sizeof(inet));
+
+	if (status_is_ipv4(address))
+	{
+		ip_family(value) = PGSQL_AF_INET;
+		ip_bits(value) = 32;
+		memcpy(ip_addr(value), address->octets + 12, 4);
+	}
+	else
+	{
+		ip_family(value) = PGSQL_AF_INET6;
+		ip_bits(value) = 128;
+		memcpy(ip_addr(value), address->octets, 16);
+	}
+	SET_INET_VARSIZE(value);
+	return InetPGetDatum(value);
+}
+
+/* The address of an inet; its netmask is left out. */
+void
+status_flow_address(Datum inet_value, FlowAddress *address)
+{
+	inet	   *value = DatumGetInetPP(inet_value);
+
+	if (ip_family(value) == PGSQL_AF_INET)
+	{
+		memcpy(address->octets, status_mapped_prefix, sizeof(status_mapped_prefix));
+		memcpy(address->octets + 12, ip_addr(value), 4);
+	}
+	else
+		memcpy(address->octets, ip_addr(value), 16);
+}
+
+/* NULL where the datagram was of no format that we know. */
+const char *
+status_protocol_name(uint8_t protocol)
+{
+	switch (protocol)
+	{
+		case FLOW_NETFLOW_V5:
+			return "NetFlow v5";
+		case FLOW_NETFLOW_V9:
+			return "NetFlow v9";
+		case FLOW_IPFIX:
+			return "IPFIX";
+		default:
+			return NULL;
+	}
+}
+
+const char *
+status_sampling_origin(uint8_t origin)
+{
+	switch (origin)
+	{
+		case FLOW_SAMPLING_RECORD:
+			return "record";
+		case FLOW_SAMPLING_HEADER:
+			return "header";
+		default:
+			return "unknown";
+	}
+}
+
+/*
+ * Rows, value by value.
+ */
+
+#define STATUS_MAX_COLUMNS	24
+
+typedef struct StatusRow
+{
+	int			count;
+	Datum		values[STATUS_MAX_COLUMNS];
+	bool		nulls[STATUS_MAX_COLUMNS];
+} StatusRow;
+
+static void
+row_add(StatusRow *row, Datum value)
+{
+	row->values[row->count] = value;
+	row->nulls[row->count++] = false;
+}
+
+static void
+row_add_null(StatusRow *row)
+{
+	row->values[row->count] = (Datum) 0;
+	row->nulls[row->count++] = true;
+}
+
+static void
+row_add_number(StatusRow *row, uint64 value)
+{
+	row_add(row, Int64GetDatum((int64) value));
+}
+
+static void
+row_add_text(StatusRow *row, const char *text)
+{
+	if (text)
+		row_add(row, CStringGetTextDatum(text));
+	else
+		row_add_null(row);
+}
+
+/* Microseconds since 1970; 0 is null. */
+static void
+row_add_time(StatusRow *row, int64 unix_time)
+{
+	if (unix_time != 0)
+		row_add(row, TimestampTzGetDatum(lastfluss_timestamp(unix_time)));
+	else
+		row_add_null(row);
+}
+
+static void
+row_put(StatusRow *row, FunctionCallInfo fcinfo)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	Assert(row->count == result->setDesc->natts);
+	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
+	row->count = 0;
+}
+
+/*
+ * lastfluss._status(): one row.
+ */
+
+typedef struct StatusTotals
+{
+	uint64		datagrams;
+	uint64		records;
+	uint64		unmatched;
+	uint64		lost;
+	uint64		kernel_drops;
+	uint64		waiting;
+	uint64		stretched;
+	uint64		folded;
+	uint64		unknown_sampling;
+	int			running;
+	int			open_listeners;
+	int			failed_listeners;
+} StatusTotals;
+
+static void
+status_sum_buffers(int number, StatusTotals *totals)
+{
+	const ReceiverShared *receiver = &shared->receivers[number];
+
+	totals->folded += receiver->folded;
+	for (int i = 0; i < lastfluss_buffers; i++)
+	{
+		BufferState state = receiver->buffers[i].state;
+
+		totals->waiting += state == BUFFER_READY || state == BUFFER_WRITING;
+		totals->folded += aggregate_folded(shared_aggregate(number, i));
+	}
+}
+
+static void
+status_sum_receiver(int number, StatusTotals *totals)
+{
+	const ReceiverShared *receiver = &shared->receivers[number];
+	uint32		position = 0;
+	const Exporter *exporter;
+
+	LWLockAcquire(shared->receiver_locks[number], LW_SHARED);
+	totals->running += receiver->pid != 0;
+	totals->datagrams += receiver->decoder->datagrams;
+	totals->records += receiver->decoder->records;
+	totals->unmatched += receiver->account.unmatched;
+	totals->unknown_sampling += receiver->account.unknown_sampling;
+	totals->kernel_drops += receiver->kernel_drops;
+	totals->stretched += receiver->stretched;
+	while ((exporter = lru_next(receiver->decoder->exporters, &position)) != NULL)
+		totals->lost += exporter->lost;
+	for (uint32 i = 0; i < receiver->listener_count; i++)
+	{
+		totals->open_listeners += receiver->listeners[i].state == LISTENER_OPEN;
+		totals->failed_listeners += receiver->listeners[i].state == LISTENER_FAILED;
+	}
+	status_sum_buffers(number, totals);
+	LWLockRelease(shared->receiver_locks[number]);
+}
+
+static char *
+status_listener_text(const ListenerStatus *listener)
+{
+	char		address[INET6_ADDRSTRLEN];
+	StringInfoData text;
+
+	if (listener->config.ipv4)
+		inet_ntop(AF_INET, listener->config.address.octets + 12, address, sizeof(address));
+	else
+		inet_ntop(AF_INET6, listener->config.address.octets, address, sizeof(address));
+	initStringInfo(&text);
+	appendStringInfo(&text, listener->config.ipv4 ? "%s:%u" : "[%s]:%u",
+					 address, listener->config.port);
+	if (listener->state == LISTENER_FAILED)
+		appendStringInfo(&text, " (could not listen: %s)",
+						 listener->error ? strerror(listener->error) : "not tried yet");
+	return text.data;
+}
+
+/* What the first receiver listens to: all of them listen to the same. */
+static Datum
+status_listeners(void)
+{
+	ListenerStatus *listeners = palloc(SHARED_MAX_LISTENERS * sizeof(ListenerStatus));
+	Datum		values[SHARED_MAX_LISTENERS];
+	uint32		count;
+
+	LWLockAcquire(shared->receiver_locks[0], LW_SHARED);
+	count = shared->receivers[0].listener_count;
+	memcpy(listeners, shared->receivers[0].listeners, count * sizeof(ListenerStatus));
+	LWLockRelease(shared->receiver_locks[0]);
+	for (uint32 i = 0; i < count; i++)
+		values[i] = CStringGetTextDatum(status_listener_text(&listeners[i]));
+	return PointerGetDatum(construct_array(values, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+static const char *
+status_state(const Shared *head, const StatusTotals *totals)
+{
+	char	   *database = get_database_name(MyDatabaseId);
+
+	if (database && strcmp(database, lastfluss_database) != 0)
+		return "other database";
+	if (!head->collecting || totals->running < lastfluss_receivers)
+		return "starting";
+	if (head->error[0] != '\0')
+		return "cannot write";
+	if (totals->failed_listeners > 0)
+		return "cannot listen";
+	if (totals->open_listeners == 0)
+		return "no listener";
+	return "collecting";
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_status);
+Datum
+lastfluss_status(PG_FUNCTION_ARGS)
+{
+	Shared	   *head;
+	StatusTotals totals = {0};
+	StatusRow	row = {0};
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (shared == NULL)
+	{
+		row_add_text(&row, "not preloaded");
+		while (row.count < ((ReturnSetInfo *) fcinfo->resultinfo)->setDesc->natts)
+			row_add_null(&row);
+		row_put(&row, fcinfo);
+		return (Datum) 0;
+	}
+
+	head = palloc(offsetof(Shared, config));
+	LWLockAcquire(shared->lock, LW_SHARED);
+	memcpy(head, shared, offsetof(Shared, config));
+	LWLockRelease(shared->lock);
+	for (int i = 0; i < lastfluss_receivers; i++)
+		status_sum_receiver(i, &totals);
+
+	row_add_text(&row, status_state(head, &totals));
+	row_add(&row, TimestampTzGetDatum(head->since));
+	row_add(&row, status_listeners());
+	row_add(&row, Int32GetDatum(totals.running));
+	row_add_number(&row, totals.datagrams);
+	row_add_number(&row, totals.records);
+	row_add_number(&row, totals.unmatched);
+	row_add_number(&row, totals.unknown_sampling);
+	row_add_number(&row, totals.lost);
+	row_add_number(&row, totals.kernel_drops);
+	row_add_number(&row, totals.folded);
+	row_add_number(&row, totals.stretched);
+	row_add(&row, Int32GetDatum((int32) totals.waiting));
+	if (head->intervals_written > 0)
+		row_add(&row, TimestampTzGetDatum(head->last_interval));
+	else
+		row_add_null(&row);
+	row_add_number(&row, head->intervals_written);
+	row_add_number(&row, head->rows_written);
+	row_add(&row, Float8GetDatum(head->write_microseconds / 1000.0));
+	row_add_number(&row, shared_size());
+	row_add_text(&row, head->error[0] ? head->error : NULL);
+	if (head->error[0])
+		row_add(&row, TimestampTzGetDatum(head->error_time));
+	else
+		row_add_null(&row);
+	row_put(&row, fcinfo);
+	return (Datum) 0;
+}
+
+/*
+ * Tables of what was learned.
+ */
+
+/* Copies the entries of a receiver's table; "*count" becomes their number. */
+static char *
+status_copy(int number, const Lru *table, Size entry_size, uint32 *count)
+{
+	uint32		room = lru_capacity(table) + 1; /* a table may hold one more */
+	char	   *copy = MemoryContextAllocHuge(CurrentMemoryContext,
+											  mul_size(room, entry_size));
+	uint32		position = 0;
+	const void *entry;
+
+	*count = 0;
+	LWLockAcquire(shared->receiver_locks[number], LW_SHARED);
+	while (*count < room && (entry = lru_next(table, &position)) != NULL)
+		memcpy(copy + (*count)++ * entry_size, entry, entry_size);
+	LWLockRelease(shared->receiver_locks[number]);
+	return copy;
+}
+
+/* The errors that happened, by cause, as a JSON object. */
+static Datum
+status_errors(const Exporter *exporter)
+{
+	StringInfoData json;
+
+	initStringInfo(&json);
+	for (int i = 0; i < DECODE_ERRORS; i++)
+	{
+		if (exporter->errors[i] > 0)
+			appendStringInfo(&json, "%s\"%s\": " UINT64_FORMAT, json.len ? ", " : "{",
+							 decode_error_name(i), exporter->errors[i]);
+	}
+	appendStringInfoString(&json, json.len ? "}" : "{}");
+	return DirectFunctionCall1(jsonb_in, CStringGetDatum(json.data));
+}
+
+static Datum
+status_interval(int64 microseconds)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	interval->time = microseconds;
+	return IntervalPGetDatum(interval);
+}
+
+static void
+status_put_exporter(const Exporter *exporter, FunctionCallInfo fcinfo)
+{
+	StatusRow	row = {0};
+
+	row_add(&row, status_inet(&exporter->address));
+	row_add_number(&row, exporter->domain);
+	row_add_text(&row, status_protocol_name(exporter->protocol));
+	row_add(&row, Int32GetDatum(exporter->port));
+	row_add(&row, BoolGetDatum(exporter->known));
+	row_add_number(&row, exporter->datagrams);
+	row_add_number(&row, exporter->records);
+	row_add_number(&row, exporter->no_octets);
+	row_add_number(&row, exporter->options);
+	row_add_number(&row, exporter->lost);
+	if (exporter->sampling != 0)
+		row_add_number(&row, exporter->sampling);
+	else
+		row_add_null(&row);
+	row_add_text(&row, status_sampling_origin(exporter->sampling_origin));
+	if (exporter->protocol != 0)
+		row_add(&row, status_interval(exporter->skew));
+	else
+		row_add_null(&row);
+	row_add_time(&row, exporter->first_seen);
+	row_add_time(&row, exporter->last_seen);
+	row_add(&row, status_errors(exporter));
+	row_put(&row, fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_exporters);
+Datum
+lastfluss_exporters(PG_FUNCTION_ARGS)
+{
+	lastfluss_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		uint32		count;
+		const Exporter *exporters = (Exporter *) status_copy(i, shared->receivers[i].decoder->exporters,
+															 sizeof(Exporter), &count);
+
+		for (uint32 j = 0; j < count; j++)
+			status_put_exporter(&exporters[j], fcinfo);
+	}
+	return (Datum) 0;
+}
+
+static void
+status_put_template(const Template *template, FunctionCallInfo fcinfo)
+{
+	StatusRow	row = {0};
+
+	row_add(&row, status_inet(&template->address));
+	row_add(&row, Int32GetDatum(template->port));
+	row_add_number(&row, template->domain);
+	row_add(&row, Int32GetDatum(template->id));
+	row_add_text(&row, status_protocol_name(template->protocol));
+	row_add_text(&row, template->options ? "options" : "data");
+	row_add(&row, Int32GetDatum(template->field_count));
+	row_add_number(&row, template->record_length);
+	row_add(&row, BoolGetDatum(template->has_variable));
+	row_add_number(&row, template->records);
+	row_add_time(&row, template->first_seen);
+	row_add_time(&row, template->last_seen);
+	row_put(&row, fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_templates);
+Datum
+lastfluss_templates(PG_FUNCTION_ARGS)
+{
+	lastfluss_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		uint32		count;
+		const Template *templates = (Template *) status_copy(i, shared->receivers[i].decoder->templates,
+															 sizeof(Template), &count);
+
+		for (uint32 j = 0; j < count; j++)
+			status_put_template(&templates[j], fcinfo);
+	}
+	return (Datum) 0;
+}
+
+static void
+status_put_seen(const SeenInterface *seen, FunctionCallInfo fcinfo)
+{
+	StatusRow	row = {0};
+
+	row_add(&row, status_inet(&seen->host));
+	row_add_number(&row, seen->id);
+	row_add_number(&row, seen->in_bytes);
+	row_add_number(&row, seen->out_bytes);
+	row_add_number(&row, seen->in_records);
+	row_add_number(&row, seen->out_records);
+	row_add_time(&row, seen->first_seen);
+	row_add_time(&row, seen->last_seen);
+	row_put(&row, fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_seen_interfaces);
+Datum
+lastfluss_seen_interfaces(PG_FUNCTION_ARGS)
+{
+	lastfluss_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		uint32		count;
+		const SeenInterface *seen = (SeenInterface *) status_copy(i, shared->receivers[i].seen,
+																  sizeof(SeenInterface), &count);
+
+		for (uint32 j = 0; j < count; j++)
+			status_put_seen(&seen[j], fcinfo);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * lastfluss._live(): the rows that are not written yet.
+ */
+
+typedef struct LiveRow
+{
+	AggregateKey key;
+	AggregateSum sum;
+} LiveRow;
+
+typedef struct LiveInterval
+{
+	IntervalBuffer interval;
+	uint32		count;
+	LiveRow    *rows;
+} LiveInterval;
+
+/* Copies a buffer.  It may have got more rows since "rows" was allocated: again. */
+static bool
+live_try_copy(int receiver, int buffer, uint32 room, LiveInterval *live)
+{
+	const Aggregate *sums = shared_aggregate(receiver, buffer);
+
+	LWLockAcquire(shared->receiver_locks[receiver], LW_SHARED);
+	live->interval = shared->receivers[receiver].buffers[buffer];
+	live->count = live->interval.state == BUFFER_FREE ? 0 : aggregate_count(sums);
+	if (live->count <= room)
+	{
+		for (uint32 i = 0; i < live->count; i++)
+			aggregate_row(sums, i, &live->rows[i].key, &live->rows[i].sum);
+	}
+	LWLockRelease(shared->receiver_locks[receiver]);
+	return live->count <= room;
+}
+
+static void
+live_copy(int receiver, int buffer, LiveInterval *live)
+{
+	uint32		room = 0;
+
+	live->rows = NULL;
+	while (!live_try_copy(receiver, buffer, room, live))
+	{
+		room = live->count + 1024;
+		if (live->rows)
+			pfree(live->rows);
+		live->rows = MemoryContextAllocHuge(CurrentMemoryContext,
+											mul_size(room, sizeof(LiveRow)));
+	}
+}
+
+static void
+live_put(int receiver, const LiveInterval *live, const LiveRow *live_row,
+		 const char *name, FunctionCallInfo fcinfo)
+{
+	const AggregateKey *key = &live_row->key;
+	StatusRow	row = {0};
+
+	row_add_time(&row, shared->run);
+	row_add(&row, Int32GetDatum(receiver));
+	row_add_number(&row, live->interval.sequence);
+	row_add_time(&row, live->interval.start);
+	row_add(&row, Float4GetDatum((float4) ((double) live_row->sum.bytes * 8 / live->interval.period)));
+	row_add_text(&row, name);
+	row_add(&row, BoolGetDatum(key->ingress));
+	if (key->others)
+	{
+		row_add_null(&row);
+		row_add_null(&row);
+	}
+	else
+	{
+		row_add_number(&row, key->remote_as);
+		row_add_number(&row, key->local_as);
+	}
+	if (key->family != 0)
+		row_add(&row, Int16GetDatum(key->family));
+	else
+		row_add_null(&row);
+	row_add_number(&row, live_row->sum.bytes);
+	row_add_number(&row, live_row->sum.packets);
+	row_add_number(&row, live_row->sum.flows);
+	row_put(&row, fcinfo);
+}
+
+/* Copies of the names that the rows use. */
+static char **
+live_names(const LiveInterval *live)
+{
+	char	  **names = palloc0(SHARED_MAX_NAMES * sizeof(char *));
+
+	for (uint32 i = 0; i < live->count; i++)
+	{
+		uint32		number = live->rows[i].key.interface;
+
+		if (names[number] == NULL)
+			names[number] = palloc(SHARED_NAME_SIZE);
+	}
+	LWLockAcquire(shared->lock, LW_SHARED);
+	for (uint32 i = 0; i < SHARED_MAX_NAMES; i++)
+	{
+		if (names[i])
+			strlcpy(names[i], shared->names[i].name, SHARED_NAME_SIZE);
+	}
+	LWLockRelease(shared->lock);
+	return names;
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_live);
+Datum
+lastfluss_live(PG_FUNCTION_ARGS)
+{
+	lastfluss_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
+	{
+		for (int buffer = 0; buffer < lastfluss_buffers; buffer++)
+		{
+			LiveInterval live;
+			char	  **names;
+
+			live_copy(receiver, buffer, &live);
+			names = live_names(&live);
+			for (uint32 i = 0; i < live.count; i++)
+				live_put(receiver, &live, &live.rows[i],
+						 names[live.rows[i].key.interface], fcinfo);
+			CHECK_FOR_INTERRUPTS();
+		}
+	}
+	return (Datum) 0;
+}
