@@ -181,12 +181,10 @@ import_scalar(const ImportField *field, const YamlNode *node, Datum *datum)
 	}
 }
 
-static const char *
-import_field_hint(const ImportField *field, const YamlNode *node)
+static bool
+import_is_quoted(const YamlNode *node)
 {
-	if (field->type == IMPORT_NUMBER && node->kind == YAML_KIND_SCALAR && !node->plain)
-		return "Numbers are written without quotes.";
-	return NULL;
+	return node->kind == YAML_KIND_SCALAR && !node->plain;
 }
 
 static void
@@ -204,9 +202,11 @@ import_field(Import *import, const ImportField *field, const YamlNode *node, Imp
 		return;
 	value->present = import_scalar(field, node, &value->datum);
 	if (!value->present)
-		import_complain(import, node->line, import_field_hint(field, node),
-						psprintf("field \"%s\": must be %s, not %s", field->name,
-								 import_expected(field), import_found(node)));
+		import_complain(import, node->line, NULL,
+						psprintf("field \"%s\": must be %s, not %s%s", field->name,
+								 import_expected(field), import_found(node),
+								 field->type == IMPORT_NUMBER && import_is_quoted(node) ?
+								 " in quotes" : ""));
 }
 
 static const char *

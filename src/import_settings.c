@@ -463,7 +463,8 @@ lastfluss_import_settings(PG_FUNCTION_ARGS)
  * lastfluss.export_settings()
  *
  * In the original's sections as far as they go, so that it can read the period
- * and the first listener; the others follow in sections of ours.
+ * and a listener, "all addresses" before others; the rest follows in sections of
+ * ours.
  */
 
 static void
@@ -505,7 +506,8 @@ export_listeners(YamlNode *root)
 {
 	YamlNode   *section = NULL;
 
-	import_select("SELECT address, port FROM lastfluss.listener ORDER BY address, port");
+	import_select("SELECT address, port FROM lastfluss.listener"
+				  " ORDER BY address OPERATOR(pg_catalog.<>) '::', address, port");
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
 		char	   *address = import_result(row, 1);

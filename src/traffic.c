@@ -64,9 +64,8 @@ static const TrafficColumn traffic_columns[] = {
 
 #define TRAFFIC_COLUMNS		((int) lengthof(traffic_columns))
 
-/* Times outside would make partitions that nobody wants. */
-#define TRAFFIC_EARLIEST	((int64) 631152000 * USECS_PER_SEC)	/* 1990 */
-#define TRAFFIC_LATEST		(lastfluss_unix_time(GetCurrentTimestamp()) + USECS_PER_DAY)
+/* Microseconds since 1970: 1990. */
+#define TRAFFIC_EARLIEST	((int64) 631152000 * USECS_PER_SEC)
 
 static void
 traffic_become(Oid userid, TrafficUser *before)
@@ -303,11 +302,24 @@ traffic_lock(Oid table)
 	return owner;
 }
 
+/*
+ * Times before 1990, or more than a day ahead, would make partitions that nobody
+ * wants.  What comes out is the start of an interval again.
+ */
+static TimestampTz
+traffic_sane_time(int64 start, int32 period)
+{
+	int64		latest = lastfluss_unix_time(GetCurrentTimestamp()) + USECS_PER_DAY;
+	int64		time = Max(Min(start, latest), TRAFFIC_EARLIEST);
+
+	return lastfluss_timestamp(time - time % (period * USECS_PER_SEC));
+}
+
 uint64
 traffic_write(Oid table, const Aggregate *sums, int64 start, int32 period,
 			  TrafficName name, void *context)
 {
-	TimestampTz time = lastfluss_timestamp(Max(Min(start, TRAFFIC_LATEST), TRAFFIC_EARLIEST));
+	TimestampTz time = traffic_sane_time(start, period);
 	TrafficArrays arrays;
 	TrafficUser before;
 

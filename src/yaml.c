@@ -19,7 +19,7 @@
 
 #include "yaml_node.h"
 
-#define YAML_MAX_OCTETS		(16 * 1024 * 1024)
+#define YAML_MAX_OCTETS		(4 * 1024 * 1024)
 #define YAML_MAX_DEPTH		16
 
 /*
@@ -158,7 +158,7 @@ yaml_raise_syntax(YamlReader *reader)
 			 errmsg("%s, line %d, column %d: broken YAML: %s", reader->what,
 					yaml_line(&parser->problem_mark), yaml_column(&parser->problem_mark),
 					parser->problem),
-			 parser->context ?
+			 parser->context && parser->context_mark.index < parser->problem_mark.index ?
 			 errdetail("It was found %s that starts on line %d, column %d.", parser->context,
 					   yaml_line(&parser->context_mark), yaml_column(&parser->context_mark)) : 0,
 			 errhint("Indent by spaces, never by tabs, and put quotes around text with \": \" or \" #\" in it.")));
@@ -341,6 +341,16 @@ yaml_read_document(YamlReader *reader)
 		yaml_raise_empty(reader->what);
 }
 
+/*
+ * A byte order mark, as some editors write it.  libyaml would take it for a
+ * column of the first line.
+ */
+static const char *
+yaml_skip_mark(const char *utf8)
+{
+	return strncmp(utf8, "\xEF\xBB\xBF", 3) == 0 ? utf8 + 3 : utf8;
+}
+
 YamlNode *
 yaml_read(const char *what, const text *yaml)
 {
@@ -353,7 +363,7 @@ yaml_read(const char *what, const text *yaml)
 				 errmsg("%s is too large", what),
 				 errdetail("It has %d octets; at most %d are read.", length, YAML_MAX_OCTETS)));
 	reader->what = what;
-	reader->utf8 = pg_server_to_any(text_to_cstring(yaml), length, PG_UTF8);
+	reader->utf8 = yaml_skip_mark(pg_server_to_any(text_to_cstring(yaml), length, PG_UTF8));
 	reader->length = strlen(reader->utf8);
 	if (!yaml_parser_initialize(&reader->parser))
 		ereport(ERROR,
