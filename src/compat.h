@@ -6,7 +6,12 @@
 #define LASTFLUSS_COMPAT_H
 
 #include "storage/latch.h"
-#if PG_VERSION_NUM >= 170000
+/* 16: what reads varlena values has a header of its own. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+/* 18: the same for sets of events. */
+#if PG_VERSION_NUM >= 180000
 #include "storage/waiteventset.h"
 #endif
 

@@ -17,6 +17,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "compat.h"
 #include "yaml_node.h"
 
 #define YAML_MAX_OCTETS		(4 * 1024 * 1024)

@@ -229,19 +229,34 @@ start_generator()
 	echo $! >"$work/generator.pid"
 }
 
+# wait_until SECONDS WHAT QUERY: looks every tenth of a second until the query
+# says true.
+wait_until()
+{
+	local tries=$(($1 * 10))
+
+	until [ "$(sql -At -c "$3")" = t ]
+	do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "no $2 after $1 seconds"
+		sleep 0.1
+	done
+}
+
+# A datagram that comes before the socket is bound is nowhere counted.
+wait_for_listener()
+{
+	wait_until 60 "listener on port $udp_port" \
+		"SELECT '127.0.0.1:$udp_port' = ANY (listeners) FROM lastfluss.status"
+}
+
 wait_for_live_rows()
 {
-	local tries=$live_wait
-
 	say "== waiting for the first interval of $period seconds"
-	until [ "$(sql -At -c "SELECT count(*) > 0 FROM public.traffic
-		WHERE time >= to_timestamp($live_from)" 2>/dev/null)" = t ]
-	do
-		generator_running || die "the generator ended: $(cat "$work/generator.log")"
-		tries=$((tries - 1))
-		[ "$tries" -gt 0 ] || die "no live row after $live_wait seconds"
-		sleep 1
-	done
+	wait_until "$live_wait" "live row" "SELECT to_regclass('public.traffic') IS NOT NULL"
+	wait_until "$live_wait" "live row" \
+		"SELECT count(*) > 0 FROM public.traffic WHERE time >= to_timestamp($live_from)"
+	generator_running || die "the generator ended: $(cat "$work/generator.log")"
 }
 
 # Ends what was started when the rest fails; its files stay, to be looked at.
@@ -277,6 +292,7 @@ inside()
 	live_from=$(($(date +%s) / period * period))
 	write_state
 	fill_history
+	wait_for_listener
 	start_generator
 	wait_for_live_rows
 }
