@@ -301,7 +301,7 @@ COMMENT ON COLUMN lastfluss.seen_interfaces.names IS 'the configured names';
 COMMENT ON COLUMN lastfluss.seen_interfaces.in_bytes IS 'octets of records that entered there, multiplied by the sampling rate as far as it is known';
 
 CREATE FUNCTION lastfluss._live(
-    OUT run timestamptz, OUT receiver integer, OUT sequence bigint,
+    OUT run timestamptz, OUT receiver integer, OUT sequence bigint, OUT written boolean,
     OUT "time" timestamptz, OUT bandwidth real, OUT iface text, OUT ingress boolean,
     OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint,
     OUT bytes bigint, OUT packets bigint, OUT flows bigint)
@@ -313,7 +313,7 @@ CREATE TABLE lastfluss._written (
     run      timestamptz,
     receiver integer,
     sequence bigint NOT NULL,
-    "time"   timestamptz NOT NULL,
+    "time"   timestamptz,
     PRIMARY KEY (run, receiver)
 );
 COMMENT ON TABLE lastfluss._written IS 'the last interval that each receiver had written, in each run of the server; what is noted here is never written again';
@@ -322,8 +322,14 @@ CREATE VIEW lastfluss.live AS
 SELECT NULL::bigint AS id, l."time", l.bandwidth, l.iface, l.ingress, l.remote_asn, l.local_asn,
        l.family, l.bytes, l.packets, l.flows
 FROM lastfluss._live() l
-WHERE NOT EXISTS (SELECT FROM lastfluss._written w
-                  WHERE w.run = l.run AND w.receiver = l.receiver AND w.sequence >= l.sequence);
+-- What is in traffic by the query's own snapshot is told by _written; without a
+-- row there, nobody knows of what was written before, and it is left out.
+WHERE CASE WHEN l.written
+      THEN (SELECT w.sequence < l.sequence FROM lastfluss._written w
+            WHERE w.run = l.run AND w.receiver = l.receiver)
+      ELSE NOT EXISTS (SELECT FROM lastfluss._written w
+                       WHERE w.run = l.run AND w.receiver = l.receiver AND w.sequence >= l.sequence)
+      END;
 COMMENT ON VIEW lastfluss.live IS 'the open and not yet written intervals, in the columns of traffic';
 
 /* Captures */

@@ -356,7 +356,9 @@ config_oldest_generation(uint64 current)
 			oldest = Min(oldest, receiver->generation);
 		for (int j = 0; j < lastfluss_buffers; j++)
 		{
-			if (receiver->buffers[j].state != BUFFER_FREE)
+			/* FREE ones are still read by lastfluss.live */
+			if (receiver->buffers[j].state != BUFFER_FREE ||
+				aggregate_count(shared_aggregate(i, j)) > 0)
 				oldest = Min(oldest, receiver->buffers[j].generation);
 		}
 		LWLockRelease(shared->receiver_locks[i]);

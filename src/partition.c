@@ -179,6 +179,16 @@ partition_day(TimestampTz time)
 	return time - (rest < 0 ? rest + USECS_PER_DAY : rest);
 }
 
+/* Has the table a partition with the name that we give to that day's? */
+static bool
+partition_is_ours(Oid table, TimestampTz day)
+{
+	const char *name = partition_name(get_rel_name(table), partition_day_text(day));
+	Oid			partition = get_relname_relid(name, get_rel_namespace(table));
+
+	return OidIsValid(partition) && get_rel_relispartition(partition);
+}
+
 static bool
 partition_is_missing(Oid table, TimestampTz time, LOCKMODE lockmode)
 {
@@ -212,5 +222,8 @@ partition_ensure_ahead(Oid table)
 	{
 		if (partition_ensure(table, today + i * USECS_PER_DAY))
 			CommandCounterIncrement();
+		/* Who has made today's partition otherwise makes the next himself. */
+		if (!partition_is_ours(table, today))
+			return;
 	}
 }

@@ -41,6 +41,7 @@ typedef struct Listener
 	ListenerConfig config;
 	int			fd;				/* -1: not open */
 	bool		only_ipv6;		/* leaves IPv4 of the port to another one */
+	bool		covered;		/* another one receives for it */
 	int			error;			/* errno of the last try */
 	int			buffer;
 	uint32		overflows;		/* as the socket counts them */
@@ -210,20 +211,39 @@ receiver_any_address(const ListenerConfig *config)
 				  config->ipv4 ? 4 : 16) == 0;
 }
 
-/* Does another listener want IPv4 of the port that "::" would take as well? */
+/* Is there a listener on all addresses of that port, IPv4's or "::"? */
 static bool
-receiver_port_shared_with_ipv4(const ListenerConfig *config)
+receiver_has_any(bool ipv4, uint16 port)
 {
-	if (config->ipv4 || !receiver_any_address(config))
-		return false;
 	for (uint32 i = 0; i < receiver->config->listener_count; i++)
 	{
 		const ListenerConfig *other = &receiver->config->listeners[i];
 
-		if (other->ipv4 && other->port == config->port)
+		if (other->ipv4 == ipv4 && other->port == port && receiver_any_address(other))
 			return true;
 	}
 	return false;
+}
+
+/* Does another listener want IPv4 of the port that "::" would take as well? */
+static bool
+receiver_port_shared_with_ipv4(const ListenerConfig *config)
+{
+	return !config->ipv4 && receiver_any_address(config) &&
+		receiver_has_any(true, config->port);
+}
+
+/*
+ * Does a listener on all addresses receive what this one would?  Then it needs
+ * no socket, and could not bind one.
+ */
+static bool
+receiver_is_covered(const ListenerConfig *config)
+{
+	if (receiver_any_address(config))
+		return false;
+	return receiver_has_any(false, config->port) ||
+		(config->ipv4 && receiver_has_any(true, config->port));
 }
 
 /* "::" stands for everything; where the kernel has no IPv6, that is IPv4. */
@@ -327,7 +347,7 @@ receiver_publish_listeners(void)
 		ListenerStatus *status = &mine->listeners[i];
 
 		status->config = listener->config;
-		status->state = listener->fd >= 0 ? LISTENER_OPEN : LISTENER_FAILED;
+		status->state = listener->fd >= 0 || listener->covered ? LISTENER_OPEN : LISTENER_FAILED;
 		status->error = listener->error;
 		status->buffer = listener->buffer;
 		status->kernel_drops = listener->kernel_drops;
@@ -345,7 +365,7 @@ receiver_open_listeners(int64 now)
 	{
 		Listener   *listener = &receiver->listeners[i];
 
-		if (listener->fd >= 0 || now < listener->retry_at)
+		if (listener->fd >= 0 || listener->covered || now < listener->retry_at)
 			continue;
 		receiver_try_listener(listener, now);
 		tried = true;
@@ -386,7 +406,9 @@ receiver_keep_wanted_listeners(void)
 		Listener   *listener = &receiver->listeners[i];
 		bool		wanted = receiver_wants_listener(&listener->config);
 
-		if (!wanted || listener->only_ipv6 != receiver_port_shared_with_ipv4(&listener->config))
+		listener->covered = receiver_is_covered(&listener->config);
+		if (!wanted || listener->covered ||
+			listener->only_ipv6 != receiver_port_shared_with_ipv4(&listener->config))
 			receiver_close_listener(listener);
 		if (wanted)
 			receiver->listeners[kept++] = *listener;
@@ -410,6 +432,7 @@ receiver_add_new_listeners(void)
 
 			memset(listener, 0, sizeof(*listener));
 			listener->config = *config;
+			listener->covered = receiver_is_covered(config);
 			listener->fd = -1;
 		}
 	}
@@ -555,7 +578,7 @@ receiver_timeout(int64 now)
 	}
 	for (int i = 0; i < receiver->listener_count; i++)
 	{
-		if (receiver->listeners[i].fd < 0)
+		if (receiver->listeners[i].fd < 0 && !receiver->listeners[i].covered)
 			until = Min(until, receiver->listeners[i].retry_at);
 	}
 	return Max(0, (long) ((until - now + 999) / 1000));

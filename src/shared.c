@@ -26,6 +26,8 @@
  *   reads them without the lock; views, which may come while the writer frees
  *   the buffer, read them with it.
  *
+ * - FREE buffers keep their sums until they are used again, for lastfluss.live.
+ *
  * - WRITING survives the death of the writer, for the memory does.  The next
  *   writer asks the table _written whether the interval's transaction was
  *   committed: a sequence number is never used again within a "run".

@@ -89,6 +89,7 @@ typedef struct ReceiverShared
 	Latch	   *latch;
 	uint64		generation;		/* configuration that it follows */
 	uint64		next_sequence;
+	uint64		last_written;	/* sequence; the writer's alone */
 	uint64		kernel_drops;	/* of sockets closed since, too */
 	uint64		stretched;		/* datagrams counted in an interval before theirs */
 	uint64		folded;			/* of buffers used again since; views add the rest */

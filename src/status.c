@@ -501,7 +501,9 @@ lastfluss_seen_interfaces(PG_FUNCTION_ARGS)
 }
 
 /*
- * lastfluss._live(): the rows that are not written yet.
+ * lastfluss._live(): the rows of all buffers.  A FREE one keeps its sums until
+ * it is used again: a query whose snapshot is older than the COMMIT of the
+ * writer does not see them in traffic.
  */
 
 typedef struct LiveRow
@@ -525,7 +527,7 @@ live_try_copy(int receiver, int buffer, uint32 room, LiveInterval *live)
 
 	LWLockAcquire(shared->receiver_locks[receiver], LW_SHARED);
 	live->interval = shared->receivers[receiver].buffers[buffer];
-	live->count = live->interval.state == BUFFER_FREE ? 0 : aggregate_count(sums);
+	live->count = aggregate_count(sums);
 	if (live->count <= room)
 	{
 		for (uint32 i = 0; i < live->count; i++)
@@ -561,6 +563,7 @@ live_put(int receiver, const LiveInterval *live, const LiveRow *live_row,
 	row_add_time(&row, shared->run);
 	row_add(&row, Int32GetDatum(receiver));
 	row_add_number(&row, live->interval.sequence);
+	row_add(&row, BoolGetDatum(live->interval.state == BUFFER_FREE));
 	row_add_time(&row, live->interval.start);
 	row_add(&row, Float4GetDatum((float4) ((double) live_row->sum.bytes * 8 / live->interval.period)));
 	row_add_text(&row, name);

@@ -19,12 +19,14 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
+#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pidfile.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -151,6 +153,14 @@ writer_try(const char *what, void (*work) (void *argument), void *argument)
 	if (done)
 		writer_report_success(what);
 	return done;
+}
+
+/* Nothing is under way: there is nothing that pg_cancel_backend() could cancel. */
+static void
+writer_check_interrupts(void)
+{
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
 }
 
 /*
@@ -283,8 +293,9 @@ writer_write_finished(void)
 				return false;
 			}
 			writer_count(&job, started);
+			shared->receivers[receiver].last_written = job.interval->sequence;
 			writer_set_state(&job, BUFFER_FREE);
-			CHECK_FOR_INTERRUPTS();
+			writer_check_interrupts();
 		}
 	}
 	return true;
@@ -318,6 +329,30 @@ writer_set_collecting(bool collecting)
 	LWLockRelease(shared->lock);
 }
 
+/*
+ * The first note of a run, or of an extension made anew, so that lastfluss.live
+ * can tell what is written from what is not.
+ */
+static void
+writer_note_begin(void)
+{
+	Oid			types[] = {TIMESTAMPTZOID, INT4OID, INT8OID};
+
+	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
+	{
+		Datum		values[] = {
+			TimestampTzGetDatum(lastfluss_timestamp(shared->run)),
+			Int32GetDatum(receiver),
+			Int64GetDatum((int64) shared->receivers[receiver].last_written)
+		};
+
+		if (SPI_execute_with_args("INSERT INTO lastfluss._written (run, receiver, sequence)"
+								  " VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+								  lengthof(types), types, values, NULL, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not note the begin of a run");
+	}
+}
+
 static void
 writer_read_config(void *argument)
 {
@@ -327,6 +362,7 @@ writer_read_config(void *argument)
 	writer_set_collecting(writer.configured);
 	if (!writer.configured)
 		return;
+	writer_note_begin();
 	if (writer.table == NULL || strcmp(writer.table, settings.table) != 0)
 	{
 		if (writer.table)
@@ -410,6 +446,27 @@ writer_receivers_run(void)
 }
 
 /*
+ * Is the server stopping, rather than this worker alone?  The postmaster says so
+ * in its lock file, in our working directory, before it signals anybody.
+ */
+static bool
+writer_server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	for (int i = 1; file && fgets(line, sizeof(line), file); i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	if (file)
+		FreeFile(file);
+	return stopping;
+}
+
+/*
  * A shutdown stops the receivers at the same time; what they hand over last is
  * written too, within limits.
  */
@@ -435,7 +492,7 @@ writer_sleep(void)
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 					 WRITER_TICK, PG_WAIT_EXTENSION);
 	ResetLatch(MyLatch);
-	CHECK_FOR_INTERRUPTS();
+	writer_check_interrupts();
 	if (ConfigReloadPending)
 	{
 		ConfigReloadPending = false;
@@ -522,6 +579,7 @@ lastfluss_writer_main(Datum arg)
 		writer_round();
 		writer_sleep();
 	}
-	writer_drain();
+	if (writer_server_is_stopping())
+		writer_drain();
 	proc_exit(1);
 }
