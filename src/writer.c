@@ -354,22 +354,34 @@ writer_note_begin(void)
 }
 
 static void
+writer_set_configured(bool configured)
+{
+	writer.configured = configured;
+	writer_set_collecting(configured);
+}
+
+/* An error on the way leaves everything as it was. */
+static void
 writer_read_config(void *argument)
 {
 	Settings	settings;
 
-	writer.configured = config_publish(&settings);
-	writer_set_collecting(writer.configured);
-	if (!writer.configured)
+	if (!config_publish(&settings))
+	{
+		writer_set_configured(false);
 		return;
+	}
 	writer_note_begin();
 	if (writer.table == NULL || strcmp(writer.table, settings.table) != 0)
 	{
+		char	   *table = MemoryContextStrdup(TopMemoryContext, settings.table);
+
 		if (writer.table)
 			pfree(writer.table);
-		writer.table = MemoryContextStrdup(TopMemoryContext, settings.table);
+		writer.table = table;
 		writer.ahead_at = 0;
 	}
+	writer_set_configured(true);
 }
 
 static void

@@ -203,5 +203,16 @@ is( $collector->sql('SELECT max(n) FROM (SELECT count(*) AS n FROM traffic GROUP
 
 is($collector->sql('SELECT lost, kernel_drops FROM lastfluss.status'), '0|0', 'no datagram was lost');
 
+#
+# Notes that cannot be written, from the start of the server on.
+#
+$collector->sql('ALTER TABLE lastfluss._written RENAME TO hidden');
+$node->restart;
+$collector->becomes("SELECT last_error LIKE '%_written%' FROM lastfluss.status", 't',
+	'without the table of notes nothing is collected, and status says why');
+$collector->sql('ALTER TABLE lastfluss.hidden RENAME TO _written');
+$collector->becomes('SELECT state FROM lastfluss.status', 'collecting', 'until it is back');
+unlike(slurp_file($node->logfile), qr/terminated by signal/, 'no worker has crashed');
+
 $collector->stop;
 done_testing();
