@@ -4,6 +4,8 @@
 #   make demo, demo-check, demo-stop        a private server with made-up traffic in ./demo
 #   make test                               everything that is tested, with its own set-up
 #   make unitcheck                          the unit tests of src/flow/ alone
+#   make coverage                           which lines of src/flow/ they reach
+#   make fuzz SECONDS=60                    any datagrams against src/flow/
 #   make fresh                              demo and test in a new Debian chroot (root)
 #   make test-timescale                     make test beside TimescaleDB, likewise (root)
 #
@@ -15,7 +17,7 @@ OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/flow/*.c)))
 
 EXTENSION = lastfluss
 DATA = $(wildcard sql/lastfluss--*.sql)
-PGFILEDESC = "lastfluss - traffic by ASN and interface from NetFlow and IPFIX"
+PGFILEDESC = "lastfluss - traffic by ASN and interface from NetFlow, IPFIX and sFlow"
 
 PG_CPPFLAGS = -Isrc -Isrc/flow
 SHLIB_LINK = -lyaml
@@ -32,9 +34,10 @@ TAP_TESTS = 1
 PROVE_TESTS = src/test/t/*.pl
 
 GENERATOR = src/test/generator/generator
-EXTRA_CLEAN = $(GENERATOR) src/test/unit/build tmp_check log
+EXTRA_CLEAN = $(GENERATOR) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck generator show-regress
+.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz generator \
+	show-regress
 
 all:
 
@@ -63,6 +66,15 @@ setup:
 
 unitcheck:
 	$(MAKE) -C src/test/unit check
+
+coverage:
+	@bash src/test/coverage.sh
+
+# As an argument: to bash, SECONDS is a clock.
+SECONDS ?= 60
+
+fuzz:
+	@bash src/test/fuzz/fuzz.sh '$(SECONDS)'
 
 generator: $(GENERATOR)
 

@@ -17,6 +17,7 @@ CREATE TABLE lastfluss.interface (
     sample_out  bigint,
     role        text,
     speed       bigint,
+    count       text NOT NULL DEFAULT 'both',
     description text,
     CONSTRAINT interface_host_id_vlan_key UNIQUE NULLS NOT DISTINCT (host, id, vlan)
 );
@@ -29,6 +30,7 @@ COMMENT ON COLUMN lastfluss.interface.sample IS 'sampling rate, 1 in N, which ov
 COMMENT ON COLUMN lastfluss.interface.sample_out IS 'sampling rate of egress traffic, where it differs from sample';
 COMMENT ON COLUMN lastfluss.interface.role IS 'transit, ixp, pni, customer, core or your own word';
 COMMENT ON COLUMN lastfluss.interface.speed IS 'bit/s';
+COMMENT ON COLUMN lastfluss.interface.count IS 'both: all records count; ingress or egress: only those observed there (element 61), for a router that watches both and so reports each packet twice';
 
 CREATE TABLE lastfluss.listener (
     address inet NOT NULL DEFAULT '::',
@@ -56,14 +58,15 @@ COMMENT ON FUNCTION lastfluss._require_collector() IS 'raises an error where the
 
 CREATE FUNCTION lastfluss.add_interface(name text, host inet, id bigint,
     sample bigint DEFAULT NULL, role text DEFAULT NULL, speed bigint DEFAULT NULL,
-    vlan integer DEFAULT NULL, sample_out bigint DEFAULT NULL, description text DEFAULT NULL)
+    vlan integer DEFAULT NULL, sample_out bigint DEFAULT NULL, count text DEFAULT 'both',
+    description text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM lastfluss._require_collector();
-    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, description)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, count, description)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is an interface % of host % already', concat_ws(' vlan ', $3::text, $7::text), host($2)
@@ -72,7 +75,7 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text) IS
+COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text, text) IS
 'counts the traffic of an interface: host is the exporter''s source address, id the SNMP ifIndex, sample the rate 1 in N where the exporter does not tell it, speed in bit/s';
 
 CREATE FUNCTION lastfluss.remove_interface(host inet, id bigint, vlan integer DEFAULT NULL)
@@ -111,7 +114,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.add_listener(text, integer) IS
-'receives NetFlow and IPFIX on a UDP port; the first one starts the collector';
+'receives NetFlow, IPFIX and sFlow on a UDP port; the first one starts the collector';
 
 CREATE FUNCTION lastfluss.remove_listener(address text DEFAULT '::', port integer DEFAULT 2055)
 RETURNS void LANGUAGE plpgsql
@@ -202,12 +205,44 @@ AS 'MODULE_PATHNAME', 'lastfluss_export_settings' LANGUAGE C STABLE;
 COMMENT ON FUNCTION lastfluss.export_settings() IS
 'settings and listeners as YAML, for import_settings()';
 
+/* AS numbers: names, and prefixes for records that lack them */
+
+CREATE TABLE lastfluss.asn (
+    asn     bigint PRIMARY KEY CHECK (asn BETWEEN 0 AND 4294967295),
+    name    text,
+    country text
+);
+COMMENT ON TABLE lastfluss.asn IS 'names of ASes; lastfluss.import_asns() fills it';
+COMMENT ON COLUMN lastfluss.asn.country IS 'ISO 3166 code, as the file has it';
+
+CREATE TABLE lastfluss.prefix (
+    prefix cidr PRIMARY KEY,
+    asn    bigint NOT NULL CHECK (asn BETWEEN 0 AND 4294967295)
+);
+COMMENT ON TABLE lastfluss.prefix IS 'origin AS of prefixes, for addresses whose AS a record does not tell (setting asn_source); lastfluss.import_prefixes() fills it, and a change takes effect at COMMIT';
+COMMENT ON COLUMN lastfluss.prefix.prefix IS 'of those that cover an address the longest counts';
+COMMENT ON COLUMN lastfluss.prefix.asn IS 'origin AS; 0: none';
+
+SELECT pg_catalog.pg_extension_config_dump('lastfluss.asn', '');
+SELECT pg_catalog.pg_extension_config_dump('lastfluss.prefix', '');
+
+CREATE FUNCTION lastfluss.import_asns(file text, replace boolean DEFAULT false) RETURNS bigint
+AS 'MODULE_PATHNAME', 'lastfluss_import_asns' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss.import_asns(text, boolean) IS
+'adds or updates names of ASes from lines such as "64500 NAME, CC" (RIPE''s asn.txt), "64500<tab>Name<tab>CC" or 64500,"Name",CC, and with replace removes all others; returns how many the file has; an error names the line, and nothing is changed';
+
+CREATE FUNCTION lastfluss.import_prefixes(file text, replace boolean DEFAULT false) RETURNS bigint
+AS 'MODULE_PATHNAME', 'lastfluss_import_prefixes' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss.import_prefixes(text, boolean) IS
+'adds or updates prefixes from lines such as "192.0.2.0<tab>24<tab>64500" (pfx2as) or "192.0.2.0/24 AS64500", and with replace removes all others; returns how many the file has; an error names the line, and nothing is changed';
+
 /* Status */
 
 CREATE FUNCTION lastfluss._status(
     OUT state text, OUT since timestamptz, OUT listeners text[], OUT receivers integer,
     OUT datagrams bigint, OUT records bigint, OUT unmatched bigint, OUT unknown_sampling bigint,
-    OUT lost bigint, OUT kernel_drops bigint, OUT folded bigint, OUT stretched bigint,
+    OUT other_direction bigint, OUT lost bigint, OUT kernel_drops bigint, OUT folded bigint,
+    OUT stretched bigint, OUT counters_dropped bigint,
     OUT intervals_waiting integer, OUT last_interval timestamptz, OUT intervals bigint,
     OUT rows bigint, OUT write_ms double precision, OUT memory bigint,
     OUT last_error text, OUT last_error_at timestamptz)
@@ -225,7 +260,9 @@ COMMENT ON COLUMN lastfluss.status.datagrams IS 'datagrams received, good or bad
 COMMENT ON COLUMN lastfluss.status.records IS 'data records decoded';
 COMMENT ON COLUMN lastfluss.status.unmatched IS 'records of which neither interface is configured';
 COMMENT ON COLUMN lastfluss.status.unknown_sampling IS 'records counted with rate 1, because nobody told the sampling rate';
-COMMENT ON COLUMN lastfluss.status.lost IS 'missing by the exporters'' sequence numbers: records (v5, IPFIX) or datagrams (v9)';
+COMMENT ON COLUMN lastfluss.status.other_direction IS 'records that an interface''s "count" has left out';
+COMMENT ON COLUMN lastfluss.status.counters_dropped IS 'counter samples that found no room while they waited for the writer';
+COMMENT ON COLUMN lastfluss.status.lost IS 'missing by the exporters'' sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
 COMMENT ON COLUMN lastfluss.status.kernel_drops IS 'datagrams that the kernel dropped because the receive buffer was full';
 COMMENT ON COLUMN lastfluss.status.folded IS 'additions that went to rows with remote_asn null, because an interval had lastfluss.max_entries rows';
 COMMENT ON COLUMN lastfluss.status.stretched IS 'datagrams counted in an earlier interval than theirs, because all buffers waited for the writer';
@@ -240,7 +277,9 @@ COMMENT ON COLUMN lastfluss.status.last_error IS 'why intervals cannot be writte
 CREATE FUNCTION lastfluss._exporters(
     OUT host inet, OUT domain bigint, OUT protocol text, OUT port integer, OUT configured boolean,
     OUT datagrams bigint, OUT records bigint, OUT no_octets bigint, OUT options bigint,
-    OUT lost bigint, OUT sampling bigint, OUT sampling_origin text, OUT clock_skew interval,
+    OUT lost bigint, OUT waiting_sets bigint, OUT late_sets bigint, OUT templates_pushed_out bigint,
+    OUT discarded bigint, OUT multiple bigint,
+    OUT sampling bigint, OUT sampling_origin text, OUT clock_skew interval,
     OUT first_seen timestamptz, OUT last_seen timestamptz, OUT errors jsonb)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lastfluss_exporters' LANGUAGE C VOLATILE;
@@ -257,22 +296,29 @@ COMMENT ON FUNCTION lastfluss._templates() IS 'the rows of lastfluss.templates';
 CREATE VIEW lastfluss.exporters AS
 SELECT e.host, e.domain, e.protocol, e.port, e.configured, e.datagrams, e.records, e.lost,
        e.sampling, e.sampling_origin, coalesce(t.templates, 0) AS templates, e.clock_skew,
-       e.first_seen, e.last_seen, e.options, e.no_octets, e.errors
+       e.first_seen, e.last_seen, e.options, e.no_octets, e.waiting_sets, e.late_sets,
+       e.templates_pushed_out, e.discarded, e.multiple, e.errors
 FROM lastfluss._exporters() e
 LEFT JOIN (SELECT host, domain, protocol, count(*) AS templates
            FROM lastfluss._templates() GROUP BY 1, 2, 3) t
     ON t.host = e.host AND t.domain = e.domain AND t.protocol = e.protocol;
 COMMENT ON VIEW lastfluss.exporters IS 'who sends datagrams: a row for each host, observation domain and protocol';
-COMMENT ON COLUMN lastfluss.exporters.domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + engine id (v5)';
+COMMENT ON COLUMN lastfluss.exporters.domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + engine id (v5), the same and scheme * 65536 (v8), sub-agent (sFlow)';
 COMMENT ON COLUMN lastfluss.exporters.protocol IS 'null: datagrams of no format that is known';
 COMMENT ON COLUMN lastfluss.exporters.port IS 'source port of the last datagram';
 COMMENT ON COLUMN lastfluss.exporters.configured IS 'an interface of this host is configured';
-COMMENT ON COLUMN lastfluss.exporters.lost IS 'missing by sequence numbers: records (v5, IPFIX) or datagrams (v9)';
+COMMENT ON COLUMN lastfluss.exporters.lost IS 'missing by sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
 COMMENT ON COLUMN lastfluss.exporters.sampling IS 'the rate 1 in N that it announced last';
 COMMENT ON COLUMN lastfluss.exporters.templates IS 'templates that are known now';
 COMMENT ON COLUMN lastfluss.exporters.clock_skew IS 'its clock minus ours';
 COMMENT ON COLUMN lastfluss.exporters.options IS 'options records received';
 COMMENT ON COLUMN lastfluss.exporters.no_octets IS 'data records without any octet counter, which count for nothing';
+COMMENT ON COLUMN lastfluss.exporters.sampling_origin IS 'record: a field of the record, or sFlow''s sample; sampler: options data of the sampler that the record names; exporter: options data of its only sampler; header: of v5; unknown';
+COMMENT ON COLUMN lastfluss.exporters.waiting_sets IS 'data sets that wait for their template now';
+COMMENT ON COLUMN lastfluss.exporters.late_sets IS 'data sets decoded when their template had come';
+COMMENT ON COLUMN lastfluss.exporters.templates_pushed_out IS 'templates forgotten because it sent too many';
+COMMENT ON COLUMN lastfluss.exporters.discarded IS 'sFlow: samples of packets that were dropped, which have no output';
+COMMENT ON COLUMN lastfluss.exporters.multiple IS 'sFlow: samples of packets that went to several interfaces, which count for none';
 COMMENT ON COLUMN lastfluss.exporters.errors IS 'what could not be decoded, by cause';
 
 CREATE VIEW lastfluss.templates AS SELECT * FROM lastfluss._templates();
@@ -284,6 +330,9 @@ COMMENT ON COLUMN lastfluss.templates.last_seen IS 'when the exporter sent it la
 CREATE FUNCTION lastfluss._seen_interfaces(
     OUT host inet, OUT id bigint, OUT in_bytes bigint, OUT out_bytes bigint,
     OUT in_records bigint, OUT out_records bigint,
+    OUT in_at_ingress bigint, OUT in_at_egress bigint,
+    OUT out_at_ingress bigint, OUT out_at_egress bigint,
+    OUT speed bigint, OUT if_name text, OUT if_description text,
     OUT first_seen timestamptz, OUT last_seen timestamptz)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lastfluss_seen_interfaces' LANGUAGE C VOLATILE;
@@ -291,14 +340,69 @@ COMMENT ON FUNCTION lastfluss._seen_interfaces() IS 'the rows of lastfluss.seen_
 
 CREATE VIEW lastfluss.seen_interfaces AS
 SELECT s.host, s.id, i.names IS NOT NULL AS configured, i.names,
+       coalesce(i.both, true) AND (least(s.in_at_ingress, s.in_at_egress) > 0.1 * greatest(s.in_at_ingress, s.in_at_egress)
+                                   OR least(s.out_at_ingress, s.out_at_egress) > 0.1 * greatest(s.out_at_ingress, s.out_at_egress))
+           AS reported_twice,
+       s.if_name, s.if_description, s.speed,
        s.in_bytes, s.out_bytes, s.in_records, s.out_records, s.first_seen, s.last_seen
 FROM lastfluss._seen_interfaces() s
-LEFT JOIN (SELECT host, id, array_agg(name ORDER BY vlan NULLS FIRST) AS names
+LEFT JOIN (SELECT host, id, array_agg(name ORDER BY vlan NULLS FIRST) AS names, bool_or(count = 'both') AS both
            FROM lastfluss.interface GROUP BY 1, 2) i
     ON i.host = s.host AND i.id = s.id;
 COMMENT ON VIEW lastfluss.seen_interfaces IS 'interfaces that records have named, configured or not; lastfluss.add_interface() takes host and id';
 COMMENT ON COLUMN lastfluss.seen_interfaces.names IS 'the configured names';
+COMMENT ON COLUMN lastfluss.seen_interfaces.reported_twice IS 'its traffic is reported both at ingress and at egress (element 61), and both count';
+COMMENT ON COLUMN lastfluss.seen_interfaces.if_name IS 'the router''s own name for it, from its options data';
+COMMENT ON COLUMN lastfluss.seen_interfaces.if_description IS 'the description on the router, from its options data';
+COMMENT ON COLUMN lastfluss.seen_interfaces.speed IS 'bit/s, from its sFlow counter samples';
 COMMENT ON COLUMN lastfluss.seen_interfaces.in_bytes IS 'octets of records that entered there, multiplied by the sampling rate as far as it is known';
+
+CREATE FUNCTION lastfluss.adopt_interfaces(host inet DEFAULT NULL) RETURNS integer LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    adopted integer;
+BEGIN
+    PERFORM lastfluss._require_collector();
+    WITH found AS (
+        SELECT s.host, s.id, s.speed, s.if_description,
+               coalesce(nullif(s.if_name, ''), s.if_description) AS name
+        FROM lastfluss.seen_interfaces s
+        WHERE NOT s.configured AND ($1 IS NULL OR s.host = $1)
+            AND coalesce(nullif(s.if_name, ''), s.if_description) <> ''
+    )
+    INSERT INTO lastfluss.interface (name, host, id, speed, description)
+    -- routers use the same names: the host tells them apart
+    SELECT CASE WHEN EXISTS (SELECT FROM found o WHERE o.name = f.name AND (o.host, o.id) <> (f.host, f.id))
+                  OR EXISTS (SELECT FROM lastfluss.interface i WHERE i.name = f.name)
+                THEN format('%s %s', host(f.host), f.name) ELSE f.name END,
+           f.host, f.id, f.speed, nullif(f.if_description, '')
+    FROM found f
+    ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
+    GET DIAGNOSTICS adopted = ROW_COUNT;
+    RETURN adopted;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.adopt_interfaces(inet) IS
+'adds the interfaces that were seen and whose name the router has told (lastfluss.seen_interfaces), of one host or of all; returns how many';
+
+CREATE TABLE lastfluss.counters (
+    host        inet NOT NULL,
+    id          bigint NOT NULL,
+    "time"      timestamptz NOT NULL,
+    in_octets   numeric(20) NOT NULL,
+    out_octets  numeric(20) NOT NULL,
+    in_packets  numeric(20),
+    out_packets numeric(20),
+    speed       bigint,
+    PRIMARY KEY (host, id, "time")
+);
+SELECT pg_catalog.pg_extension_config_dump('lastfluss.counters', '');
+COMMENT ON TABLE lastfluss.counters IS 'interfaces'' own counters, from sFlow counter samples of configured hosts, or from your own SNMP import by INSERT';
+COMMENT ON COLUMN lastfluss.counters.id IS 'SNMP ifIndex';
+COMMENT ON COLUMN lastfluss.counters."time" IS 'when the counters had these values';
+COMMENT ON COLUMN lastfluss.counters.in_octets IS 'ifHCInOctets: a counter that only grows, and starts anew at some time';
+COMMENT ON COLUMN lastfluss.counters.speed IS 'bit/s';
 
 CREATE FUNCTION lastfluss._live(
     OUT run timestamptz, OUT receiver integer, OUT sequence bigint, OUT written boolean,
@@ -331,6 +435,91 @@ WHERE CASE WHEN l.written
                        WHERE w.run = l.run AND w.receiver = l.receiver AND w.sequence >= l.sequence)
       END;
 COMMENT ON VIEW lastfluss.live IS 'the open and not yet written intervals, in the columns of traffic';
+
+CREATE FUNCTION lastfluss.doctor(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    now_is lastfluss.status%ROWTYPE;
+BEGIN
+    SELECT * INTO now_is FROM lastfluss.status;
+
+    -- Is there a collector, and does it listen?
+    IF now_is.state = 'not preloaded' THEN
+        RETURN QUERY SELECT 'error', 'library', 'the server did not preload lastfluss',
+            'Put shared_preload_libraries = ''lastfluss'' into postgresql.conf, and restart the server.';
+        RETURN;
+    ELSIF now_is.state = 'other database' THEN
+        RETURN QUERY SELECT 'error', 'database',
+            format('the collector works in database "%s", not in "%s"', current_setting('lastfluss.database'), current_database()),
+            format('Connect to "%s", or change lastfluss.database in postgresql.conf and restart the server.', current_setting('lastfluss.database'));
+        RETURN;
+    END IF;
+    RETURN QUERY SELECT 'error', 'listener', 'there is no listener', 'SELECT lastfluss.add_listener(port => 2055);'
+        WHERE now_is.state = 'no listener';
+    RETURN QUERY SELECT 'error', 'listener', l, 'Choose another address or port, or end the program that has it: ss -ulpn shows it.'
+        FROM unnest(now_is.listeners) l WHERE l LIKE '%could not listen%';
+
+    -- Does something come, and can it be decoded?
+    RETURN QUERY SELECT 'warning', 'datagrams', 'no datagram has come',
+            'Look at the export address and port on the router, and at the firewall: tcpdump -n udp port 2055 shows what arrives.'
+        WHERE now_is.datagrams = 0 AND now_is.state = 'collecting';
+    RETURN QUERY SELECT CASE WHEN e.records = 0 THEN 'error' ELSE 'warning' END, 'decoding',
+            format('%s datagrams or sets of %s were not decoded: %s', sum(v.value::bigint), host(e.host), v.key),
+            CASE v.key
+            WHEN 'no_template' THEN 'Have the router send its templates more often (every minute or so).'
+            WHEN 'unknown_version' THEN 'It sends something that is no flow format we know; is the port right?'
+            WHEN 'unsupported' THEN 'It sends a NetFlow v8 scheme without AS numbers; use the scheme "as", or v9.'
+            WHEN 'unknown_sampler' THEN 'Have the router export its sampler table as options data, or set "sample" of its interfaces.'
+            ELSE 'The datagrams contradict themselves; the software of the router may have a bug.' END
+        FROM lastfluss.exporters e, jsonb_each_text(e.errors) v
+        GROUP BY e.host, v.key, e.records HAVING sum(v.value::bigint) > 0;
+
+    -- Are its interfaces configured, and is what is counted right?
+    RETURN QUERY SELECT 'warning', 'interfaces', format('%s interfaces of %s carry traffic and are not configured', count(*), host(s.host)),
+            format('SELECT lastfluss.add_interface(''name'', ''%s'', %s);  -- all: SELECT * FROM lastfluss.seen_interfaces', host(s.host), (array_agg(s.id ORDER BY s.in_bytes + s.out_bytes DESC))[1])
+        FROM lastfluss.seen_interfaces s WHERE NOT s.configured
+          AND s.host NOT IN (SELECT o.host FROM lastfluss.seen_interfaces o WHERE o.configured)
+        GROUP BY s.host;
+    RETURN QUERY SELECT 'warning', 'sampling', format('%s records were counted without a sampling rate', now_is.unknown_sampling),
+            'If the router samples, set the rate: UPDATE lastfluss.interface SET sample = 1000 WHERE host = ...; if not, set it to 1.'
+        WHERE now_is.unknown_sampling > 0;
+    RETURN QUERY SELECT 'warning', 'double counting',
+            format('%s reports the traffic of interface %s (%s) at ingress and at egress', host(s.host), s.id, array_to_string(s.names, ', ')),
+            format('Have the router watch one direction only, or: UPDATE lastfluss.interface SET count = ''ingress'' WHERE host = ''%s'';', host(s.host))
+        FROM lastfluss.seen_interfaces s WHERE s.configured AND s.reported_twice;
+    RETURN QUERY SELECT 'warning', 'clock', format('the clock of %s is off by %s', host(e.host), e.clock_skew),
+            'Nothing is lost by it; set its clock by NTP all the same.'
+        FROM lastfluss.exporters e WHERE abs(extract(epoch FROM e.clock_skew)) > 30;
+
+    -- Is something lost?
+    RETURN QUERY SELECT 'warning', 'loss', format('%s datagrams or records of %s are missing by its sequence numbers', e.lost, host(e.host)),
+            'Look for drops on the way: on the router, in the network, and in kernel_drops of lastfluss.status.'
+        FROM lastfluss.exporters e WHERE e.lost > 0;
+    RETURN QUERY SELECT 'warning', 'loss', format('the kernel has dropped %s datagrams', now_is.kernel_drops),
+            'Allow larger receive buffers: sysctl -w net.core.rmem_max=33554432, then restart the server.'
+        WHERE now_is.kernel_drops > 0;
+
+    -- Can it be written?
+    RETURN QUERY SELECT 'error', 'writing', now_is.last_error, 'Intervals wait in memory, and are written when it is mended.'
+        WHERE now_is.last_error IS NOT NULL;
+    RETURN QUERY SELECT 'warning', 'writing', format('%s finished intervals wait', now_is.intervals_waiting),
+            'See last_error in lastfluss.status; more lastfluss.buffers let more of them wait.'
+        WHERE now_is.intervals_waiting > 1;
+    RETURN QUERY SELECT 'warning', 'writing', format('%s datagrams were counted in an earlier interval than theirs', now_is.stretched),
+            'All buffers had to wait for the writer: raise lastfluss.buffers.'
+        WHERE now_is.stretched > 0;
+    RETURN QUERY SELECT 'warning', 'memory', format('%s additions went to rows whose remote_asn is null', now_is.folded),
+            'An interval had more rows than lastfluss.max_entries: raise it.'
+        WHERE now_is.folded > 0;
+
+    RETURN QUERY SELECT 'ok', 'collector', format('%s datagrams, %s records, %s rows written', now_is.datagrams, now_is.records, now_is.rows), NULL
+        WHERE now_is.state = 'collecting' AND now_is.datagrams > 0;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.doctor() IS
+'why nothing shows, and what is wrong with what shows: status is ok, warning or error';
 
 /* Captures */
 
@@ -400,6 +589,8 @@ BEGIN
         field := 'sample'; value := NEW.sample; advice := 'Give N of 1 in N, or null where the exporter tells it.';
     WHEN NEW.sample_out NOT BETWEEN 1 AND 4294967295 THEN
         field := 'sample_out'; value := NEW.sample_out; advice := 'Give N of 1 in N, or null where it is that of sample.';
+    WHEN NEW.count IS NULL OR NEW.count NOT IN ('both', 'ingress', 'egress') THEN
+        field := 'count'; value := NEW.count; advice := 'Give both, ingress or egress.';
     WHEN NEW.role = '' THEN
         field := 'role'; value := NEW.role; advice := 'Give transit, ixp, pni, customer, core or your own word, or null.';
     WHEN NEW.speed < 1 THEN
@@ -472,6 +663,10 @@ CREATE FUNCTION lastfluss._config_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'lastfluss_config_changed' LANGUAGE C;
 COMMENT ON FUNCTION lastfluss._config_changed() IS 'trigger: tells the collector at COMMIT';
 
+CREATE FUNCTION lastfluss._prefixes_changed() RETURNS trigger
+AS 'MODULE_PATHNAME', 'lastfluss_prefixes_changed' LANGUAGE C;
+COMMENT ON FUNCTION lastfluss._prefixes_changed() IS 'trigger: tells the collector at COMMIT to load the prefixes';
+
 CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON lastfluss.interface
     FOR EACH ROW EXECUTE FUNCTION lastfluss._check_interface();
 CREATE TRIGGER check_count AFTER INSERT ON lastfluss.interface
@@ -489,11 +684,14 @@ CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON lastfluss.setting
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON lastfluss.setting
     FOR EACH STATEMENT EXECUTE FUNCTION lastfluss._config_changed();
 
+CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON lastfluss.prefix
+    FOR EACH STATEMENT EXECUTE FUNCTION lastfluss._prefixes_changed();
+
 /* Privileges: nothing for PUBLIC; pg_monitor reads the status. */
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
     lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
-GRANT EXECUTE ON FUNCTION lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
+GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings() TO pg_monitor;

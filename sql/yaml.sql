@@ -127,10 +127,10 @@ FROM unnest(ARRAY['plain', 'two words', 'Größe', '日本', '🙂', '1', '1.5',
 	'? a', '?', '[a]', '{a}', 'a, b', ',', ']', '}', '&a', '*a', '!a', '!!str a', '|', '>', '@a', '`a`', '%a', '%YAML 1.1',
 	E'\u0001', E'\u007f', E'\u0085', E'a\u0085b', E'\u00a0', E'a\u00a0', E'a\u2028b', E'a\u2029b', E'\u200b', E'\ufeff', E'a\ufeff', E'\ufffd', E'\uffff',
 	E'\U0010ffff', repeat('long words and ', 17)]) AS text;
-INSERT INTO lastfluss.interface VALUES
-	('all', '192.0.2.1', 4294967295, 4095, 4294967295, 1, 'r', 9223372036854775807, ''),
-	('none', '192.0.2.1', 0, NULL, NULL, NULL, NULL, NULL, NULL),
-	('none', '1:2:3:4:5:6:7:8', 0, 0, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO lastfluss.interface (name, host, id, vlan, sample, sample_out, role, speed, description, count) VALUES
+	('all', '192.0.2.1', 4294967295, 4095, 4294967295, 1, 'r', 9223372036854775807, '', 'egress'),
+	('none', '192.0.2.1', 0, NULL, NULL, NULL, NULL, NULL, NULL, 'both'),
+	('none', '1:2:3:4:5:6:7:8', 0, 0, NULL, NULL, NULL, NULL, NULL, 'ingress');
 CREATE TEMP TABLE before AS SELECT * FROM lastfluss.interface;
 CREATE TEMP TABLE exported AS SELECT lastfluss.export_interfaces() AS yaml;
 DELETE FROM lastfluss.interface;

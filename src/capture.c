@@ -22,6 +22,7 @@
 
 #include "lastfluss.h"
 #include "pcap.h"
+#include "prefixes.h"
 #include "shared.h"
 #include "traffic.h"
 
@@ -38,8 +39,7 @@ capture_allocate(Size size)
 static Decoder *
 capture_decoder(void)
 {
-	return decoder_init(capture_allocate(decoder_size(SHARED_EXPORTERS, SHARED_TEMPLATES)),
-						SHARED_EXPORTERS, SHARED_TEMPLATES);
+	return decoder_init(capture_allocate(decoder_size(SHARED_DECODER)), SHARED_DECODER);
 }
 
 /*
@@ -159,7 +159,7 @@ capture_take_flow(void *context, const Flow *flow)
 	CaptureRows *rows = context;
 	CaptureRow	row = {0};
 
-	capture_put_time(&row, rows->has_time, rows->datagram->received);
+	capture_put_time(&row, rows->has_time, flow->received);
 	capture_put(&row, true, status_inet(&rows->datagram->source));
 	capture_put(&row, true, CStringGetTextDatum(status_protocol_name(flow->protocol)));
 	capture_put(&row, true, Int64GetDatum((int64) flow->domain));
@@ -178,7 +178,7 @@ capture_take_flow(void *context, const Flow *flow)
 	capture_put_time(&row, FLOW_HAS(flow, FLOW_LAST), flow->last);
 	capture_put(&row, FLOW_HAS(flow, FLOW_DIRECTION),
 				CStringGetTextDatum(flow->direction == 0 ? "ingress" : "egress"));
-	capture_put(&row, true, BoolGetDatum(false));
+	capture_put(&row, true, BoolGetDatum(flow->reverse));
 	tuplestore_putvalues(rows->result->setResult, rows->result->setDesc, row.values, row.nulls);
 }
 
@@ -194,6 +194,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 	Datagram	datagram;
 	Decoder    *decoder = capture_decoder();
 	CaptureRows rows = {.datagram = &datagram,.has_time = true};
+	FlowSinks	sinks = {.context = &rows,.flow = capture_take_flow};
 
 	capture_open(&reader, PG_GETARG_BYTEA_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
@@ -201,7 +202,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 	while (capture_next(&reader, &captured))
 	{
 		capture_to_datagram(&captured, &datagram);
-		(void) decode_datagram(decoder, &datagram, false, capture_take_flow, &rows);
+		(void) decode_datagram(decoder, &datagram, false, &sinks);
 	}
 	return (Datum) 0;
 }
@@ -210,6 +211,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 static void
 capture_read_messages(Decoder *decoder, bytea *value, CaptureRows *rows, Datagram *datagram)
 {
+	FlowSinks	sinks = {.context = rows,.flow = capture_take_flow};
 	size_t		taken;
 
 	datagram->data = (uint8_t *) VARDATA_ANY(value);
@@ -217,7 +219,7 @@ capture_read_messages(Decoder *decoder, bytea *value, CaptureRows *rows, Datagra
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		taken = decode_datagram(decoder, datagram, true, capture_take_flow, rows);
+		taken = decode_datagram(decoder, datagram, true, &sinks);
 		datagram->data += taken;
 		datagram->length -= taken;
 	} while (taken > 0 && datagram->length > 0);
@@ -329,6 +331,10 @@ replay_prepare(Replay *replay)
 	replay->account.interfaces =
 		interfaces_build(capture_allocate(interfaces_size(config->interface_count)),
 						 config->interfaces, config->interface_count);
+	replay->account.as_source = config->as_source;
+	replay->account.own_as = config->own_as;
+	if (config->as_source != ACCOUNT_AS_EXPORTER)
+		replay->account.prefixes = prefixes_build(NULL);
 	replay->account.seen = lru_init(capture_allocate(lru_size(SHARED_SEEN, sizeof(SeenInterface))),
 									SHARED_SEEN, sizeof(SeenInterface));
 	replay->sums = aggregate_init(capture_allocate(aggregate_size(lastfluss_max_entries)),
@@ -340,6 +346,7 @@ replay_prepare(Replay *replay)
 static void
 replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 {
+	FlowSinks	sinks = {.context = replay,.flow = replay_take_flow};
 	PcapDatagram captured;
 	Datagram	datagram;
 
@@ -349,7 +356,7 @@ replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 		capture_to_datagram(&captured, &datagram);
 		datagram.known = interfaces_know_host(replay->account.interfaces, &datagram.source);
 		replay_turn_interval(replay, datagram.received);
-		(void) decode_datagram(decoder, &datagram, false, replay_take_flow, replay);
+		(void) decode_datagram(decoder, &datagram, false, &sinks);
 		replay->datagrams++;
 	}
 	replay_write(replay);

@@ -24,6 +24,7 @@
 #include "utils/varlena.h"
 
 #include "lastfluss.h"
+#include "prefixes.h"
 #include "shared.h"
 
 /*
@@ -41,6 +42,8 @@ typedef struct SettingType
 
 static char *config_check_seconds(const SettingType *setting, const char *value);
 static char *config_check_table(const SettingType *setting, const char *value);
+static char *config_check_as_source(const SettingType *setting, const char *value);
+static char *config_check_as(const SettingType *setting, const char *value);
 
 static const SettingType setting_types[] = {
 	{"period", "60", "s",
@@ -48,7 +51,13 @@ static const SettingType setting_types[] = {
 	config_check_seconds},
 	{"table", "public.traffic", NULL,
 		"table that the traffic is written to; made when it is missing",
-	config_check_table}
+	config_check_table},
+	{"asn_source", "exporter_then_prefix", NULL,
+		"where AS numbers come from: exporter, prefix (lastfluss.prefix, where it has rows), or exporter_then_prefix, which fills what is missing, 0 or 23456",
+	config_check_as_source},
+	{"own_asn", "0", NULL,
+		"your own AS number, for the local side where it would be 0",
+	config_check_as}
 };
 
 #define CONFIG_MAX_PERIOD	3600
@@ -127,6 +136,54 @@ config_check_table(const SettingType *setting, const char *value)
 				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
 				 errhint("Give a table's name, with its schema where that is not \"public\".")));
 	return pstrdup(value);
+}
+
+/* As they are written, by AccountAsSource. */
+static const char *const config_as_sources[] = {
+	[ACCOUNT_AS_EXPORTER_THEN_PREFIX] = "exporter_then_prefix",
+	[ACCOUNT_AS_EXPORTER] = "exporter",
+	[ACCOUNT_AS_PREFIX] = "prefix"
+};
+
+/* -1: there is none of that name. */
+static int
+config_as_source(const char *value)
+{
+	for (int i = 0; i < (int) lengthof(config_as_sources); i++)
+	{
+		if (strcmp(config_as_sources[i], value) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static char *
+config_check_as_source(const SettingType *setting, const char *value)
+{
+	if (config_as_source(value) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give exporter, prefix or exporter_then_prefix.")));
+	return pstrdup(value);
+}
+
+/* "64500", or "AS64500". */
+static char *
+config_check_as(const SettingType *setting, const char *value)
+{
+	const char *digits = pg_strncasecmp(value, "as", 2) == 0 ? value + 2 : value;
+	char	   *end;
+	unsigned long long number;
+
+	errno = 0;
+	number = strtoull(digits, &end, 10);
+	if (*digits < '0' || *digits > '9' || *end != '\0' || errno != 0 || number > PG_UINT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give an AS number from 1 to 4294967295, or 0 for none.")));
+	return psprintf("%llu", number);
 }
 
 /*
@@ -279,7 +336,19 @@ config_read_settings(Settings *settings)
 			settings->period = atoi(value);
 		else if (strcmp(name, "table") == 0)
 			settings->table = value;
+		else if (strcmp(name, "asn_source") == 0)
+			settings->as_source = config_as_source(value);
+		else if (strcmp(name, "own_asn") == 0)
+			settings->own_as = (uint32) strtoull(value, NULL, 10);
 	}
+}
+
+static void
+config_use_settings(const Settings *settings, ConfigSnapshot *config)
+{
+	config->period = settings->period;
+	config->as_source = settings->as_source;
+	config->own_as = settings->own_as;
 }
 
 static void
@@ -303,7 +372,8 @@ config_read_listeners(ConfigSnapshot *config)
 static void
 config_read_interfaces(ConfigSnapshot *config, char ***names)
 {
-	config_select("SELECT name, host, id, vlan::bigint, sample, sample_out"
+	config_select("SELECT name, host, id, vlan::bigint, sample, sample_out,"
+				  " CASE count WHEN 'ingress' THEN 1 WHEN 'egress' THEN 2 ELSE 0 END::bigint"
 				  " FROM lastfluss.interface ORDER BY host, id, vlan");
 	config->interface_count = (uint32) Min(SPI_processed, SHARED_MAX_INTERFACES);
 	*names = palloc0((config->interface_count + 1) * sizeof(char *));
@@ -318,6 +388,7 @@ config_read_interfaces(ConfigSnapshot *config, char ***names)
 		interface->vlan = (int32) config_number(row, 4, (uint32) INTERFACE_ANY_VLAN);
 		interface->sample = config_number(row, 5, 0);
 		interface->sample_out = config_number(row, 6, 0);
+		interface->count = config_number(row, 7, INTERFACE_COUNT_BOTH);
 	}
 }
 
@@ -329,7 +400,7 @@ void
 config_read(Settings *settings, ConfigSnapshot *config, char ***names)
 {
 	config_read_settings(settings);
-	config->period = settings->period;
+	config_use_settings(settings, config);
 	config_read_interfaces(config, names);
 	for (uint32 i = 0; i < config->interface_count; i++)
 	{
@@ -475,7 +546,7 @@ config_publish(Settings *settings)
 	if (present)
 	{
 		config_read_settings(settings);
-		config->period = settings->period;
+		config_use_settings(settings, config);
 		config_read_listeners(config);
 		config_read_interfaces(config, &names);
 		config_number_names(config, names, current);
@@ -486,7 +557,7 @@ config_publish(Settings *settings)
 }
 
 /*
- * Closes all listeners, because the database is gone.  For the launcher, while
+ * Closes all listeners and forgets the prefixes, because the database is gone.  For the launcher, while
  * there is no writer.
  */
 void
@@ -494,6 +565,7 @@ config_publish_nothing(void)
 {
 	ConfigSnapshot *config;
 
+	prefixes_withdraw();
 	if (shared->config.listener_count == 0)
 		return;
 	config = palloc0(sizeof(ConfigSnapshot));

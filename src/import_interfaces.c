@@ -30,6 +30,7 @@ enum
 	INTERFACE_VLAN,
 	INTERFACE_ROLE,
 	INTERFACE_SPEED,
+	INTERFACE_COUNT,
 	INTERFACE_DESCRIPTION,
 	INTERFACE_FIELDS
 };
@@ -43,10 +44,11 @@ static const ImportField interface_fields[INTERFACE_FIELDS] = {
 	{"vlan", IMPORT_NUMBER, 0, 4095, false},
 	{"role", IMPORT_TEXT, 1, IMPORT_ANY_LENGTH, false},
 	{"speed", IMPORT_NUMBER, 1, PG_INT64_MAX, false},
+	{"count", IMPORT_TEXT, 1, IMPORT_ANY_LENGTH, false},
 	{"description", IMPORT_TEXT, 0, IMPORT_ANY_LENGTH, false}
 };
 
-#define INTERFACE_COLUMNS	"name, host, id, sample, sample_out, vlan, role, speed, description"
+#define INTERFACE_COLUMNS	"name, host, id, sample, sample_out, vlan, role, speed, count, description"
 
 typedef struct ImportInterface
 {
@@ -245,11 +247,12 @@ import_write_interfaces(Import *import, const ImportInterfaces *interfaces)
 	for (int i = 0; i < INTERFACE_FIELDS; i++)
 		types[i] = import_type_oid(interface_fields[i].type);
 	plan = import_prepare("INSERT INTO lastfluss.interface (" INTERFACE_COLUMNS ")"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, 'both'), $10)"
 						  " ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO UPDATE SET"
 						  " name = excluded.name, sample = excluded.sample,"
 						  " sample_out = excluded.sample_out, role = excluded.role,"
-						  " speed = excluded.speed, description = excluded.description",
+						  " speed = excluded.speed, count = excluded.count,"
+						  " description = excluded.description",
 						  INTERFACE_FIELDS, types);
 	import_push_place(&place, import);
 	for (int i = 0; i < interfaces->count; i++)
@@ -304,6 +307,9 @@ lastfluss_export_interfaces(PG_FUNCTION_ARGS)
 		{
 			char	   *value = import_result(row, i + 1);
 
+			/* What is as by default stays out, for the original's sake. */
+			if (i == INTERFACE_COUNT && value && strcmp(value, "both") == 0)
+				continue;
 			if (value)
 				import_export_field(interface, interface_fields[i].name, interface_fields[i].type, value);
 		}

@@ -53,6 +53,8 @@ typedef struct Settings
 {
 	int			period;			/* seconds */
 	char	   *table;			/* as the user wrote it */
+	int			as_source;		/* AccountAsSource */
+	uint32		own_as;			/* 0: not set */
 } Settings;
 
 struct ConfigSnapshot;
@@ -60,9 +62,14 @@ extern void config_read(Settings *settings, struct ConfigSnapshot *config, char 
 extern bool config_publish(Settings *settings);
 extern void config_publish_nothing(void);
 
+/* state.c */
+extern void state_save(int receiver);
+extern void state_load(int receiver);
+
 /* status.c: how things of src/flow/ look in SQL */
 extern const char *status_protocol_name(uint8_t protocol);
 extern const char *status_sampling_origin(uint8_t origin);
+extern Datum status_numeric(uint64 value);
 extern Datum status_inet(const FlowAddress *address);
 extern void status_flow_address(Datum inet_value, FlowAddress *address);
 

@@ -28,6 +28,7 @@
 
 #include "compat.h"
 #include "lastfluss.h"
+#include "prefixes.h"
 #include "shared.h"
 #include "socket.h"
 
@@ -57,6 +58,7 @@ typedef struct Receiver
 	uint64		generation;
 	ConfigSnapshot *config;		/* copy of the shared one */
 	Interfaces *interfaces;
+	PrefixesMapping prefixes;
 	SocketBatch *batch;
 	WaitEventSet *events;
 	int			open;			/* buffer that is OPEN, or RECEIVER_NO_BUFFER */
@@ -457,6 +459,8 @@ receiver_configure(void)
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
 	receiver->generation = generation;
 	receiver->mine->generation = generation;
+	receiver->mine->account.as_source = receiver->config->as_source;
+	receiver->mine->account.own_as = receiver->config->own_as;
 	LWLockRelease(receiver->lock);
 
 	for (int i = 0; i < receiver->listener_count; i++)
@@ -472,6 +476,7 @@ receiver_configure(void)
 typedef struct ReceiverSink
 {
 	FlowAddress host;
+	bool		known;			/* configuration names the host */
 	int64		now;
 	Aggregate  *sums;
 } ReceiverSink;
@@ -481,12 +486,58 @@ receiver_take_flow(void *context, const Flow *flow)
 {
 	ReceiverSink *sink = context;
 
-	account_flow(&receiver->mine->account, &sink->host, flow, sink->now, sink->sums);
+	account_flow(&receiver->mine->account, &sink->host, flow, flow->received, sink->sums);
+}
+
+static SeenInterface *
+receiver_seen(const ReceiverSink *sink, uint32 id)
+{
+	return seen_get(receiver->mine->seen, &sink->host, id,
+					sink->known ? LRU_KNOWN : LRU_STRANGER, sink->now);
+}
+
+/* Counters of configured hosts wait in a ring for the writer. */
+static void
+receiver_take_counters(void *context, const FlowCounters *counters)
+{
+	ReceiverSink *sink = context;
+	ReceiverShared *mine = receiver->mine;
+	CounterSample *sample;
+
+	receiver_seen(sink, counters->id)->speed = counters->speed;
+	if (!sink->known)
+		return;
+	if (mine->counters_taken - mine->counters_written >= SHARED_COUNTERS)
+	{
+		mine->counters_dropped++;
+		return;
+	}
+	sample = &mine->counters[mine->counters_taken++ % SHARED_COUNTERS];
+	sample->host = sink->host;
+	sample->time = sink->now;
+	sample->counters = *counters;
+}
+
+static void
+receiver_take_interface(void *context, const FlowInterface *interface)
+{
+	SeenInterface *seen = receiver_seen(context, interface->id);
+
+	if (interface->name[0] != '\0')
+		memcpy(seen->name, interface->name, FLOW_NAME_SIZE);
+	if (interface->description[0] != '\0')
+		memcpy(seen->description, interface->description, FLOW_NAME_SIZE);
 }
 
 static void
 receiver_take_datagram(int position, ReceiverSink *sink)
 {
+	FlowSinks	sinks = {
+		.context = sink,
+		.flow = receiver_take_flow,
+		.counters = receiver_take_counters,
+		.interface = receiver_take_interface
+	};
 	SocketDatagram arrived;
 	Datagram	datagram;
 
@@ -498,8 +549,8 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 	datagram.known = interfaces_know_host(receiver->interfaces, &arrived.source);
 	datagram.received = sink->now;
 	sink->host = arrived.source;
-	(void) decode_datagram(receiver->mine->decoder, &datagram, false,
-						   receiver_take_flow, sink);
+	sink->known = datagram.known;
+	(void) decode_datagram(receiver->mine->decoder, &datagram, false, &sinks);
 }
 
 /* One batch into the open interval.  True when an interval was closed. */
@@ -630,12 +681,15 @@ receiver_start(int number)
 	receiver->batch = socket_batch_create();
 	MemoryContextSwitchTo(old);
 
+	state_load(number);
+
 	before_shmem_exit(receiver_stop, (Datum) 0);
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
 	receiver->mine->pid = MyProcPid;
 	receiver->mine->latch = MyLatch;
 	receiver->mine->generation = 0;
 	receiver->mine->account.interfaces = receiver->interfaces;
+	receiver->mine->account.prefixes = NULL;
 	receiver->mine->account.seen = receiver->mine->seen;
 	LWLockRelease(receiver->lock);
 	receiver_build_events();
@@ -662,6 +716,7 @@ lastfluss_receiver_main(Datum arg)
 		if (pg_atomic_read_u64(&shared->generation) != receiver->generation)
 			receiver_configure();
 		now = receiver_now();
+		prefixes_follow(&receiver->prefixes, &receiver->mine->account.prefixes, now);
 		receiver_tick(now);
 		receiver_open_listeners(now);
 	}

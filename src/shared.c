@@ -32,6 +32,9 @@
  *   writer asks the table _written whether the interval's transaction was
  *   committed: a sequence number is never used again within a "run".
  *
+ * - The prefixes are in a segment of dynamic shared memory, whose handle the
+ *   writer publishes in the same way, with a generation of its own: prefixes.c.
+ *
  * - Names have numbers, so that sums need no strings.  The writer gives a number
  *   to each name that the configuration has, and takes it back when it is gone
  *   from the configuration and no buffer is left that was open in its time.
@@ -58,7 +61,7 @@ shared_receiver_size(void)
 {
 	Size		size;
 
-	size = SHARED_ALIGN(decoder_size(SHARED_EXPORTERS, SHARED_TEMPLATES));
+	size = SHARED_ALIGN(decoder_size(SHARED_DECODER));
 	size = add_size(size, SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface))));
 	size = add_size(size, SHARED_ALIGN(mul_size(lastfluss_buffers, sizeof(IntervalBuffer))));
 	return add_size(size, mul_size(lastfluss_buffers,
@@ -92,8 +95,8 @@ shared_aggregate(int receiver, int buffer)
 static void
 shared_init_receiver(ReceiverShared *mine, int number, char *memory)
 {
-	mine->decoder = decoder_init(memory, SHARED_EXPORTERS, SHARED_TEMPLATES);
-	memory += SHARED_ALIGN(decoder_size(SHARED_EXPORTERS, SHARED_TEMPLATES));
+	mine->decoder = decoder_init(memory, SHARED_DECODER);
+	memory += SHARED_ALIGN(decoder_size(SHARED_DECODER));
 	mine->seen = lru_init(memory, SHARED_SEEN, sizeof(SeenInterface));
 	memory += SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface)));
 	mine->buffers = (IntervalBuffer *) memory;
@@ -115,6 +118,9 @@ shared_init(void)
 	shared->lock = &locks[0].lock;
 	pg_atomic_init_u64(&shared->generation, 0);
 	pg_atomic_init_u32(&shared->config_changed, 0);
+	pg_atomic_init_u64(&shared->prefix_generation, 0);
+	pg_atomic_init_u32(&shared->prefixes_changed, 0);
+	shared->prefix_segment = DSM_HANDLE_INVALID;
 	for (int i = 0; i < lastfluss_receivers; i++)
 	{
 		shared->receiver_locks[i] = &locks[i + 1].lock;

@@ -8,6 +8,7 @@
 
 #include "datatype/timestamp.h"
 #include "port/atomics.h"
+#include "storage/dsm.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 
@@ -24,7 +25,13 @@
 #define SHARED_ERROR_SIZE		512
 #define SHARED_EXPORTERS		4096
 #define SHARED_TEMPLATES		4096
+#define SHARED_SAMPLERS			4096
+
+/* A decoder's share of the memory, for decoder_size() and decoder_init(). */
+#define SHARED_DECODER \
+	(&(const DecoderLimits) {SHARED_EXPORTERS, SHARED_TEMPLATES, SHARED_SAMPLERS, DECODER_PENDING})
 #define SHARED_SEEN				16384
+#define SHARED_COUNTERS			2048	/* samples that wait for the writer */
 
 typedef struct ListenerConfig
 {
@@ -37,6 +44,8 @@ typedef struct ListenerConfig
 typedef struct ConfigSnapshot
 {
 	int32		period;			/* seconds */
+	AccountAsSource as_source;
+	uint32		own_as;			/* 0: not set */
 	uint32		listener_count;
 	uint32		interface_count;
 	ListenerConfig listeners[SHARED_MAX_LISTENERS];
@@ -83,6 +92,14 @@ typedef struct ListenerStatus
 	uint64		kernel_drops;
 } ListenerStatus;
 
+/* An interface's own counters, on their way into lastfluss.counters. */
+typedef struct CounterSample
+{
+	FlowAddress host;
+	int64		time;			/* microseconds since 1970, our clock */
+	FlowCounters counters;
+} CounterSample;
+
 typedef struct ReceiverShared
 {
 	pid_t		pid;			/* 0 while it does not run */
@@ -90,12 +107,17 @@ typedef struct ReceiverShared
 	uint64		generation;		/* configuration that it follows */
 	uint64		next_sequence;
 	uint64		last_written;	/* sequence; the writer's alone */
+	bool		state_loaded;	/* what was saved before has been taken up */
 	uint64		kernel_drops;	/* of sockets closed since, too */
 	uint64		stretched;		/* datagrams counted in an interval before theirs */
 	uint64		folded;			/* of buffers used again since; views add the rest */
 	uint64		saturated;
 	uint32		listener_count;
 	ListenerStatus listeners[SHARED_MAX_LISTENERS];
+	uint64		counters_taken; /* numbers of samples, modulo the size of the ring */
+	uint64		counters_written;
+	uint64		counters_dropped;
+	CounterSample counters[SHARED_COUNTERS];
 	Account		account;		/* its counters; the pointers are the receiver's */
 	Decoder	   *decoder;
 	Lru		   *seen;
@@ -111,6 +133,8 @@ typedef struct Shared
 
 	pg_atomic_uint64 generation;	/* of the snapshot; 0: none yet */
 	pg_atomic_uint32 config_changed;	/* a backend committed a change */
+	pg_atomic_uint64 prefix_generation; /* of prefix_segment */
+	pg_atomic_uint32 prefixes_changed;	/* a backend committed a change */
 
 	/* under lock */
 	Oid			database;		/* launcher to writer: connect there */
@@ -123,6 +147,7 @@ typedef struct Shared
 	uint64		intervals_written;
 	uint64		rows_written;
 	uint64		write_microseconds;
+	dsm_handle	prefix_segment; /* a PrefixTable; DSM_HANDLE_INVALID: none */
 	TimestampTz error_time;
 	char		error[SHARED_ERROR_SIZE];	/* empty when all is well */
 	ConfigSnapshot config;

@@ -13,12 +13,14 @@
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/inet.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -75,12 +77,20 @@ status_protocol_name(uint8_t protocol)
 {
 	switch (protocol)
 	{
+		case FLOW_NETFLOW_V1:
+			return "NetFlow v1";
 		case FLOW_NETFLOW_V5:
 			return "NetFlow v5";
+		case FLOW_NETFLOW_V7:
+			return "NetFlow v7";
+		case FLOW_NETFLOW_V8:
+			return "NetFlow v8";
 		case FLOW_NETFLOW_V9:
 			return "NetFlow v9";
 		case FLOW_IPFIX:
 			return "IPFIX";
+		case FLOW_SFLOW_V5:
+			return "sFlow v5";
 		default:
 			return NULL;
 	}
@@ -93,6 +103,10 @@ status_sampling_origin(uint8_t origin)
 	{
 		case FLOW_SAMPLING_RECORD:
 			return "record";
+		case FLOW_SAMPLING_SAMPLER:
+			return "sampler";
+		case FLOW_SAMPLING_EXPORTER:
+			return "exporter";
 		case FLOW_SAMPLING_HEADER:
 			return "header";
 		default:
@@ -100,11 +114,21 @@ status_sampling_origin(uint8_t origin)
 	}
 }
 
+/* A counter that may not fit into bigint. */
+Datum
+status_numeric(uint64 value)
+{
+	if (value <= PG_INT64_MAX)
+		return NumericGetDatum(int64_to_numeric((int64) value));
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(psprintf(UINT64_FORMAT, value)),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
 /*
  * Rows, value by value.
  */
 
-#define STATUS_MAX_COLUMNS	24
+#define STATUS_MAX_COLUMNS	32
 
 typedef struct StatusRow
 {
@@ -177,6 +201,8 @@ typedef struct StatusTotals
 	uint64		stretched;
 	uint64		folded;
 	uint64		unknown_sampling;
+	uint64		other_direction;
+	uint64		counters_dropped;
 	int			running;
 	int			open_listeners;
 	int			failed_listeners;
@@ -210,6 +236,8 @@ status_sum_receiver(int number, StatusTotals *totals)
 	totals->records += receiver->decoder->records;
 	totals->unmatched += receiver->account.unmatched;
 	totals->unknown_sampling += receiver->account.unknown_sampling;
+	totals->other_direction += receiver->account.other_direction;
+	totals->counters_dropped += receiver->counters_dropped;
 	totals->kernel_drops += receiver->kernel_drops;
 	totals->stretched += receiver->stretched;
 	while ((exporter = lru_next(receiver->decoder->exporters, &position)) != NULL)
@@ -310,10 +338,12 @@ lastfluss_status(PG_FUNCTION_ARGS)
 	row_add_number(&row, totals.records);
 	row_add_number(&row, totals.unmatched);
 	row_add_number(&row, totals.unknown_sampling);
+	row_add_number(&row, totals.other_direction);
 	row_add_number(&row, totals.lost);
 	row_add_number(&row, totals.kernel_drops);
 	row_add_number(&row, totals.folded);
 	row_add_number(&row, totals.stretched);
+	row_add_number(&row, totals.counters_dropped);
 	row_add(&row, Int32GetDatum((int32) totals.waiting));
 	if (head->intervals_written > 0)
 		row_add(&row, TimestampTzGetDatum(head->last_interval));
@@ -395,6 +425,11 @@ status_put_exporter(const Exporter *exporter, FunctionCallInfo fcinfo)
 	row_add_number(&row, exporter->no_octets);
 	row_add_number(&row, exporter->options);
 	row_add_number(&row, exporter->lost);
+	row_add_number(&row, exporter->waiting_sets);
+	row_add_number(&row, exporter->late_sets);
+	row_add_number(&row, exporter->templates_pushed_out);
+	row_add_number(&row, exporter->discarded);
+	row_add_number(&row, exporter->multiple);
 	if (exporter->sampling != 0)
 		row_add_number(&row, exporter->sampling);
 	else
@@ -457,13 +492,20 @@ lastfluss_templates(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lastfluss_receivers; i++)
 	{
 		uint32		count;
-		const Template *templates = (Template *) status_copy(i, shared->receivers[i].decoder->templates,
+		const Template *templates = (Template *) status_copy(i, shared->receivers[i].decoder->templates->all,
 															 sizeof(Template), &count);
 
 		for (uint32 j = 0; j < count; j++)
 			status_put_template(&templates[j], fcinfo);
 	}
 	return (Datum) 0;
+}
+
+/* Text from the network (UTF-8) in the database's encoding. */
+static const char *
+status_text(const char *text)
+{
+	return pg_any_to_server(text, strlen(text), PG_UTF8);
 }
 
 static void
@@ -477,6 +519,17 @@ status_put_seen(const SeenInterface *seen, FunctionCallInfo fcinfo)
 	row_add_number(&row, seen->out_bytes);
 	row_add_number(&row, seen->in_records);
 	row_add_number(&row, seen->out_records);
+	for (int ingress = 1; ingress >= 0; ingress--)
+	{
+		row_add_number(&row, seen->observed[ingress][0]);
+		row_add_number(&row, seen->observed[ingress][1]);
+	}
+	if (seen->speed != 0)
+		row_add_number(&row, Min(seen->speed, (uint64) PG_INT64_MAX));
+	else
+		row_add_null(&row);
+	row_add_text(&row, seen->name[0] ? status_text(seen->name) : NULL);
+	row_add_text(&row, seen->description[0] ? status_text(seen->description) : NULL);
 	row_add_time(&row, seen->first_seen);
 	row_add_time(&row, seen->last_seen);
 	row_put(&row, fcinfo);

@@ -32,12 +32,16 @@
 #include "utils/wait_event.h"
 
 #include "lastfluss.h"
+#include "prefixes.h"
 #include "shared.h"
 #include "traffic.h"
 
 #define WRITER_TICK				1000	/* milliseconds to sleep at the most */
 #define WRITER_CONFIG_SECONDS	10	/* the configuration is read again after so many */
 #define WRITER_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
+#define WRITER_PREFIX_SECONDS	10	/* prefixes that could not be loaded are tried again after so many */
+#define WRITER_LOAD_PREFIXES	"load the prefixes"
+#define WRITER_SAVE_SECONDS		5	/* learned state is saved after so many */
 #define WRITER_DRAIN_SECONDS	10	/* what a shutdown waits for the last intervals */
 
 typedef struct Writer
@@ -49,6 +53,10 @@ typedef struct Writer
 	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
 	TimestampTz config_at;		/* when it is to be read again */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
+	TimestampTz save_at;		/* when learned state is to be saved */
+	bool		prefixes_wanted;	/* by setting "asn_source" */
+	bool		prefixes_loaded;	/* as they are in the table */
+	TimestampTz prefixes_at;	/* when they are to be loaded, if they are not */
 } Writer;
 
 static Writer writer;
@@ -318,6 +326,82 @@ writer_recover(void)
 }
 
 /*
+ * Interfaces' own counters.
+ */
+
+typedef struct WriterCounters
+{
+	int			count;
+	CounterSample samples[SHARED_COUNTERS];
+} WriterCounters;
+
+static void
+writer_insert_counters(void *argument)
+{
+	static const Oid types[] = {INETOID, INT8OID, TIMESTAMPTZOID, NUMERICOID, NUMERICOID, NUMERICOID, NUMERICOID, INT8OID};
+	WriterCounters *taken = argument;
+	SPIPlanPtr	plan;
+
+	if (!OidIsValid(get_extension_oid("lastfluss", true)))
+		return;
+	plan = SPI_prepare("INSERT INTO lastfluss.counters (host, id, \"time\", in_octets, out_octets, in_packets, out_packets, speed)"
+					   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING",
+					   lengthof(types), (Oid *) types);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	for (int i = 0; i < taken->count; i++)
+	{
+		const CounterSample *sample = &taken->samples[i];
+		const FlowCounters *counters = &sample->counters;
+		char		packets = counters->has_packets ? ' ' : 'n';
+		char		nulls[] = {' ', ' ', ' ', ' ', ' ', packets, packets, counters->speed ? ' ' : 'n'};
+		Datum		values[] = {
+			status_inet(&sample->host),
+			Int64GetDatum((int64) counters->id),
+			TimestampTzGetDatum(lastfluss_timestamp(sample->time)),
+			status_numeric(counters->in_octets),
+			status_numeric(counters->out_octets),
+			status_numeric(counters->in_packets),
+			status_numeric(counters->out_packets),
+			Int64GetDatum((int64) Min(counters->speed, PG_INT64_MAX))
+		};
+
+		if (SPI_execute_plan(plan, values, nulls, false, 0) != SPI_OK_INSERT)
+			elog(ERROR, "could not insert counters");
+	}
+}
+
+/* Copies what waits; it is given up only when it is committed. */
+static void
+writer_take_counters(int receiver, WriterCounters *taken)
+{
+	const ReceiverShared *source = &shared->receivers[receiver];
+
+	LWLockAcquire(shared->receiver_locks[receiver], LW_SHARED);
+	taken->count = (int) (source->counters_taken - source->counters_written);
+	for (int i = 0; i < taken->count; i++)
+		taken->samples[i] = source->counters[(source->counters_written + i) % SHARED_COUNTERS];
+	LWLockRelease(shared->receiver_locks[receiver]);
+}
+
+static void
+writer_write_counters(void)
+{
+	static WriterCounters taken;
+
+	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
+	{
+		writer_take_counters(receiver, &taken);
+		if (taken.count == 0 ||
+			!writer_try("write interface counters", writer_insert_counters, &taken))
+			continue;
+		LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
+		shared->receivers[receiver].counters_written += taken.count;
+		LWLockRelease(shared->receiver_locks[receiver]);
+	}
+}
+
+/*
  * Configuration.
  */
 
@@ -327,6 +411,15 @@ writer_set_collecting(bool collecting)
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->collecting = collecting;
 	LWLockRelease(shared->lock);
+}
+
+static void
+writer_forget_prefixes(void)
+{
+	prefixes_withdraw();
+	writer.prefixes_loaded = false;
+	writer.prefixes_at = 0;
+	writer_report_success(WRITER_LOAD_PREFIXES);	/* no error without them */
 }
 
 /*
@@ -368,10 +461,12 @@ writer_read_config(void *argument)
 
 	if (!config_publish(&settings))
 	{
+		writer_forget_prefixes();
 		writer_set_configured(false);
 		return;
 	}
 	writer_note_begin();
+	writer.prefixes_wanted = settings.as_source != ACCOUNT_AS_EXPORTER;
 	if (writer.table == NULL || strcmp(writer.table, settings.table) != 0)
 	{
 		char	   *table = MemoryContextStrdup(TopMemoryContext, settings.table);
@@ -414,6 +509,34 @@ writer_prepare_ahead(void)
 		writer.ahead_at = TimestampTzPlusMilliseconds(now, WRITER_AHEAD_SECONDS * 1000);
 }
 
+static void
+writer_load_prefixes(void *argument)
+{
+	prefixes_publish();
+}
+
+/* After the intervals, because a full table takes a second. */
+static void
+writer_follow_prefixes(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!writer.prefixes_wanted)
+	{
+		writer_forget_prefixes();
+		return;
+	}
+	if (pg_atomic_exchange_u32(&shared->prefixes_changed, 0) != 0)
+	{
+		writer.prefixes_loaded = false;
+		writer.prefixes_at = 0;
+	}
+	if (writer.prefixes_loaded || now < writer.prefixes_at)
+		return;
+	writer.prefixes_loaded = writer_try(WRITER_LOAD_PREFIXES, writer_load_prefixes, NULL);
+	writer.prefixes_at = TimestampTzPlusMilliseconds(now, WRITER_PREFIX_SECONDS * 1000);
+}
+
 /*
  * The loop.
  */
@@ -434,6 +557,29 @@ writer_leave_when_asked(void)
 		proc_exit(1);
 }
 
+/* What was learned from the network is kept for the next start of the server. */
+static void
+writer_save_state(void)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer.context);
+
+	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
+		state_save(receiver);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer.context);
+}
+
+static void
+writer_save_state_in_time(void)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (now < writer.save_at)
+		return;
+	writer.save_at = TimestampTzPlusMilliseconds(now, WRITER_SAVE_SECONDS * 1000);
+	writer_save_state();
+}
+
 static void
 writer_round(void)
 {
@@ -441,6 +587,11 @@ writer_round(void)
 	writer_follow_config();
 	if (writer.configured && writer_write_finished())
 		writer_prepare_ahead();
+	if (writer.configured)
+		writer_write_counters();
+	writer_save_state_in_time();
+	if (writer.configured)
+		writer_follow_prefixes();
 }
 
 static bool
@@ -496,6 +647,7 @@ writer_drain(void)
 	}
 	while (writer.configured && !writer_write_finished() && GetCurrentTimestamp() < until)
 		pg_usleep(100000);
+	writer_save_state();
 }
 
 static void

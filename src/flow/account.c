@@ -5,6 +5,8 @@
  */
 #include "account.h"
 
+#define ACCOUNT_AS_TRANS	23456
+
 /* One side of a record, its input or its output. */
 typedef struct AccountSide
 {
@@ -14,6 +16,13 @@ typedef struct AccountSide
 	const Interface *interface; /* NULL: not configured */
 	uint32_t	rate;			/* 1 in N, 0: nobody said */
 } AccountSide;
+
+/* Where a record comes from and goes to. */
+typedef struct AccountEnds
+{
+	uint32_t	src_as;
+	uint32_t	dst_as;
+} AccountEnds;
 
 static uint32_t
 account_rate(const Interface *interface, bool ingress, const Flow *flow)
@@ -47,6 +56,18 @@ account_side(const Account *account, const FlowAddress *host, const Flow *flow, 
 	return side;
 }
 
+/*
+ * A router that watches its interfaces at ingress and at egress reports each
+ * packet twice; "count" says which of the two reports is taken.
+ */
+static bool
+account_counts(const Interface *interface, const Flow *flow)
+{
+	if (interface->count == INTERFACE_COUNT_BOTH || !FLOW_HAS(flow, FLOW_DIRECTION))
+		return true;
+	return (flow->direction == 0) == (interface->count == INTERFACE_COUNT_INGRESS);
+}
+
 /* An unknown rate counts as 1. */
 static uint64_t
 account_times(uint64_t value, uint32_t rate)
@@ -76,18 +97,57 @@ account_seen(Account *account, const FlowAddress *host, const AccountSide *side,
 		seen->out_bytes = aggregate_sum(seen->out_bytes, bytes);
 		seen->out_records++;
 	}
+	if (FLOW_HAS(flow, FLOW_DIRECTION))
+	{
+		uint64_t   *observed = &seen->observed[side->ingress][flow->direction != 0];
+
+		*observed = aggregate_sum(*observed, bytes);
+	}
+}
+
+/* AS_TRANS (RFC 6793, 9) stands for any AS whose number has more than 16 bits. */
+static bool
+account_is_as(uint32_t as)
+{
+	return as != 0 && as != ACCOUNT_AS_TRANS;
+}
+
+/* The AS of one end, "exported" as the record has it, 0 where it does not. */
+static uint32_t
+account_as(const Account *account, uint32_t exported, bool has_address, const FlowAddress *address)
+{
+	uint32_t	found = 0;
+
+	if (account->prefixes == NULL || !has_address || account->as_source == ACCOUNT_AS_EXPORTER)
+		return exported;
+	if (account->as_source == ACCOUNT_AS_EXPORTER_THEN_PREFIX && account_is_as(exported))
+		return exported;
+	if (!prefix_find(account->prefixes, address, &found) || found == 0)
+		return account->as_source == ACCOUNT_AS_PREFIX ? 0 : exported;
+	return found;
+}
+
+static AccountEnds
+account_ends(const Account *account, const Flow *flow)
+{
+	return (AccountEnds) {
+		.src_as = account_as(account, FLOW_HAS(flow, FLOW_SRC_AS) ? flow->src_as : 0,
+							 FLOW_HAS(flow, FLOW_SRC_ADDR), &flow->src_addr),
+		.dst_as = account_as(account, FLOW_HAS(flow, FLOW_DST_AS) ? flow->dst_as : 0,
+							 FLOW_HAS(flow, FLOW_DST_ADDR), &flow->dst_addr)
+	};
 }
 
 static void
-account_add(const AccountSide *side, const Flow *flow, Aggregate *aggregate)
+account_add(const Account *account, const AccountSide *side, const AccountEnds *ends,
+			const Flow *flow, Aggregate *aggregate)
 {
-	uint32_t	src_as = FLOW_HAS(flow, FLOW_SRC_AS) ? flow->src_as : 0;
-	uint32_t	dst_as = FLOW_HAS(flow, FLOW_DST_AS) ? flow->dst_as : 0;
 	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? flow->packets : 0;
+	uint32_t	local_as = side->ingress ? ends->dst_as : ends->src_as;
 	AggregateKey key = {
 		.interface = side->interface->name,
-		.remote_as = side->ingress ? src_as : dst_as,
-		.local_as = side->ingress ? dst_as : src_as,
+		.remote_as = side->ingress ? ends->src_as : ends->dst_as,
+		.local_as = local_as != 0 ? local_as : account->own_as,
 		.family = flow->family,
 		.ingress = side->ingress
 	};
@@ -105,8 +165,11 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_
 			 Aggregate *aggregate)
 {
 	AccountSide sides[2];
+	AccountEnds ends = {0};
 	bool		matched = false;
+	bool		counted = false;
 	bool		unknown = false;
+	bool		skipped = false;
 	LruClass	class;
 
 	if (!FLOW_HAS(flow, FLOW_BYTES))
@@ -122,8 +185,16 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_
 	{
 		if (sides[i].interface == NULL)
 			continue;
-		account_add(&sides[i], flow, aggregate);
 		matched = true;
+		if (!account_counts(sides[i].interface, flow))
+		{
+			skipped = true;
+			continue;
+		}
+		if (!counted)
+			ends = account_ends(account, flow);
+		counted = true;
+		account_add(account, &sides[i], &ends, flow, aggregate);
 		unknown |= sides[i].rate == 0;
 	}
 	if (matched)
@@ -132,6 +203,8 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_
 		account->unmatched++;
 	if (unknown)
 		account->unknown_sampling++;
+	if (skipped)
+		account->other_direction++;
 
 	class = matched || interfaces_know_host(account->interfaces, host) ?
 		LRU_KNOWN : LRU_STRANGER;

@@ -9,25 +9,39 @@
 #include "aggregate.h"
 #include "flow.h"
 #include "interfaces.h"
+#include "prefix.h"
 #include "seen.h"
+
+/* Whose AS numbers count. */
+typedef enum AccountAsSource
+{
+	ACCOUNT_AS_EXPORTER_THEN_PREFIX,	/* prefixes where it has none, 0 or AS_TRANS */
+	ACCOUNT_AS_EXPORTER,
+	ACCOUNT_AS_PREFIX			/* the exporter's only without an address or prefixes */
+} AccountAsSource;
 
 typedef struct Account
 {
 	const Interfaces *interfaces;
+	const PrefixTable *prefixes;	/* NULL: none, so that AS numbers are the exporter's */
+	AccountAsSource as_source;
+	uint32_t	own_as;			/* of a local side that is still 0; 0: not set */
 	Lru		   *seen;			/* of SeenInterface */
 	uint64_t	records;		/* with octets, looked at */
 	uint64_t	matched;		/* at least one side configured */
 	uint64_t	unmatched;		/* neither side */
 	uint64_t	no_octets;		/* records without any octet counter */
 	uint64_t	unknown_sampling;	/* counted with a rate that nobody gave */
+	uint64_t	other_direction;	/* left out by an interface's "count" */
 } Account;
 
 /*
  * Adds the record to "aggregate" once for its input interface and once for its
  * output interface, where each is configured: ingress has the source AS as
  * remote, egress the destination AS.  Bytes and packets are multiplied by the
- * interface's own rate, else by the record's.  Notes both interfaces as seen,
- * configured or not.
+ * interface's own rate, else by the record's.  AS numbers come from the record,
+ * the prefixes, and for the local side from own_as.  Notes both interfaces as
+ * seen, configured or not.
  */
 extern void account_flow(Account *account, const FlowAddress *host, const Flow *flow,
 						 int64_t received, Aggregate *aggregate);

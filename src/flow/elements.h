@@ -42,8 +42,28 @@ typedef enum ElementUse
 	ELEMENT_LAST_DELTA,
 	ELEMENT_FIRST_UPTIME,		/* milliseconds since the exporter's start */
 	ELEMENT_LAST_UPTIME,
-	ELEMENT_BOOT				/* when that was */
+	ELEMENT_BOOT,				/* when that was */
+	ELEMENT_SAMPLER,			/* from here on: no part of Flow; numbers */
+	ELEMENT_RANDOM_INTERVAL,
+	ELEMENT_PACKET_INTERVAL,
+	ELEMENT_PACKET_SPACE,
+	ELEMENT_SAMPLING_SIZE,
+	ELEMENT_SAMPLING_POPULATION,
+	ELEMENT_SAMPLING_PROBABILITY,	/* the bits of a double */
+	ELEMENT_FRAME_SIZE,
+	ELEMENT_SECTION_OFFSET,
+	ELEMENT_SECTION_SIZE,
+	ELEMENT_IP_SECTION,			/* from here on: octets of any length */
+	ELEMENT_FRAME_SECTION,
+	ELEMENT_NAME,
+	ELEMENT_DESCRIPTION,
+	ELEMENT_USES				/* how many there are */
 } ElementUse;
+
+#define ELEMENT_FIRST_NUMBER	ELEMENT_SAMPLER
+#define ELEMENT_FIRST_OCTETS	ELEMENT_IP_SECTION
+#define ELEMENT_NUMBERS			(ELEMENT_FIRST_OCTETS - ELEMENT_FIRST_NUMBER)
+#define ELEMENT_OCTETS			(ELEMENT_USES - ELEMENT_FIRST_OCTETS)
 
 /* What it is read for; one field of a template for each. */
 typedef enum ElementGoal
@@ -66,8 +86,29 @@ typedef enum ElementGoal
 	ELEMENT_GOAL_FIRST,
 	ELEMENT_GOAL_LAST,
 	ELEMENT_GOAL_BOOT,
+	ELEMENT_GOAL_SAMPLER,
+	ELEMENT_GOAL_RANDOM_INTERVAL,
+	ELEMENT_GOAL_PACKET_INTERVAL,
+	ELEMENT_GOAL_PACKET_SPACE,
+	ELEMENT_GOAL_SAMPLING_SIZE,
+	ELEMENT_GOAL_SAMPLING_POPULATION,
+	ELEMENT_GOAL_SAMPLING_PROBABILITY,
+	ELEMENT_GOAL_FRAME_SIZE,
+	ELEMENT_GOAL_SECTION_OFFSET,
+	ELEMENT_GOAL_SECTION_SIZE,
+	ELEMENT_GOAL_SECTION,
+	ELEMENT_GOAL_NAME,
+	ELEMENT_GOAL_DESCRIPTION,
 	ELEMENT_GOALS				/* how many there are */
 } ElementGoal;
+
+/* Elements that tell of both directions together, without RFC 5103. */
+typedef enum ElementPair
+{
+	ELEMENT_UNPAIRED,
+	ELEMENT_INITIATOR,
+	ELEMENT_RESPONDER			/* of the other direction */
+} ElementPair;
 
 typedef struct Element
 {
@@ -78,6 +119,15 @@ typedef struct Element
 
 /* NULL for an element that we do not read. */
 extern const Element *element_find(uint16_t number);
+
+/* Which of a pair it is. */
+extern ElementPair element_pair(uint16_t number);
+
+/* Is the goal one of options data, or else of data? */
+extern bool element_serves(ElementGoal goal, bool options);
+
+/* Do we read it for the other direction (RFC 5103, 6.1) as well? */
+extern bool element_is_reversible(ElementUse use);
 
 /* Can a field of so many octets be read that way? */
 extern bool element_fits(ElementUse use, size_t length);

@@ -12,29 +12,42 @@
 /* So far behind is a late datagram, further is a restart. */
 #define EXPORTER_MAX_BEHIND 1024
 
+static uint32_t
+exporter_hash(const FlowAddress *address, uint32_t domain, uint8_t protocol)
+{
+	return hash_mix(hash_address(address), (uint64_t) protocol << 32 | domain) >> 32;
+}
+
+Exporter *
+exporter_find(Lru *exporters, const FlowAddress *address, uint32_t domain, uint8_t protocol)
+{
+	uint32_t	hash = exporter_hash(address, domain, protocol);
+	Exporter   *exporter = NULL;
+
+	while ((exporter = lru_find(exporters, hash, exporter)) != NULL)
+		if (exporter->domain == domain && exporter->protocol == protocol &&
+			memcmp(&exporter->address, address, sizeof(*address)) == 0)
+			break;
+	return exporter;
+}
+
 Exporter *
 exporter_get(Lru *exporters, const FlowAddress *address, uint32_t domain,
 			 uint8_t protocol, bool known)
 {
-	uint32_t	hash = hash_mix(hash_address(address), (uint64_t) protocol << 32 | domain) >> 32;
 	LruClass	class = known ? LRU_KNOWN : LRU_STRANGER;
-	Exporter   *exporter = NULL;
+	Exporter   *exporter = exporter_find(exporters, address, domain, protocol);
 
-	while ((exporter = lru_find(exporters, hash, exporter)) != NULL)
+	if (exporter != NULL)
+		lru_touch(exporters, exporter, class);
+	else
 	{
-		if (exporter->domain == domain && exporter->protocol == protocol &&
-			memcmp(&exporter->address, address, sizeof(*address)) == 0)
-		{
-			exporter->known = known;
-			lru_touch(exporters, exporter, class);
-			return exporter;
-		}
+		exporter = lru_insert(exporters, exporter_hash(address, domain, protocol), class,
+							  NULL, NULL);
+		exporter->address = *address;
+		exporter->domain = domain;
+		exporter->protocol = protocol;
 	}
-
-	exporter = lru_insert(exporters, hash, class, NULL, NULL);
-	exporter->address = *address;
-	exporter->domain = domain;
-	exporter->protocol = protocol;
 	exporter->known = known;
 	return exporter;
 }
@@ -116,6 +129,8 @@ decode_error_name(DecodeError error)
 		[DECODE_BAD_TEMPLATE] = "bad_template",
 		[DECODE_ZERO_LENGTH] = "zero_length",
 		[DECODE_TRAILING] = "trailing",
+		[DECODE_UNSUPPORTED] = "unsupported",
+		[DECODE_UNKNOWN_SAMPLER] = "unknown_sampler",
 	};
 
 	return (unsigned) error < DECODE_ERRORS ? names[error] : "unknown";

@@ -15,10 +15,12 @@ typedef enum DecodeError
 	DECODE_SHORT,				/* datagram shorter than its header */
 	DECODE_BAD_LENGTH,			/* a length that contradicts another */
 	DECODE_UNKNOWN_VERSION,		/* no flow format that we know */
-	DECODE_NO_TEMPLATE,			/* data set whose template is not known */
+	DECODE_NO_TEMPLATE,			/* data set whose template did not come in time */
 	DECODE_BAD_TEMPLATE,		/* template that makes no sense */
 	DECODE_ZERO_LENGTH,			/* data set whose records have no length */
 	DECODE_TRAILING,			/* octets behind the end of the message */
+	DECODE_UNSUPPORTED,			/* a scheme of v8 without what we count */
+	DECODE_UNKNOWN_SAMPLER,		/* record of a sampler whose rate nobody told */
 	DECODE_ERRORS				/* how many there are */
 } DecodeError;
 
@@ -49,9 +51,14 @@ typedef struct Exporter
 	uint64_t	datagrams;
 	uint64_t	records;		/* data records */
 	uint64_t	no_octets;		/* of these, without any octet counter */
-	uint64_t	options;		/* options records, skipped */
+	uint64_t	options;		/* options records */
 	uint64_t	lost;			/* by sequence numbers; unit: the format's */
 	uint64_t	templates;		/* template records received */
+	uint64_t	templates_pushed_out;	/* because it sent too many */
+	uint64_t	late_sets;		/* data sets decoded when their template had come */
+	uint32_t	waiting_sets;	/* that still wait for it */
+	uint64_t	discarded;		/* sFlow: samples of packets that were dropped */
+	uint64_t	multiple;		/* sFlow: samples of packets to several interfaces */
 	uint64_t	errors[DECODE_ERRORS];
 	int64_t		first_seen;		/* microseconds since 1970, our clock */
 	int64_t		last_seen;
@@ -61,6 +68,10 @@ typedef struct Exporter
 /* Finds or makes the exporter's entry, and marks it as used. */
 extern Exporter *exporter_get(Lru *exporters, const FlowAddress *address,
 							  uint32_t domain, uint8_t protocol, bool known);
+
+/* Finds it, or NULL. */
+extern Exporter *exporter_find(Lru *exporters, const FlowAddress *address,
+							   uint32_t domain, uint8_t protocol);
 
 /*
  * Notes that a message with this sequence number carried "count" units, and

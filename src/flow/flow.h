@@ -17,12 +17,16 @@ typedef struct FlowAddress
 	uint8_t		octets[16];
 } FlowAddress;
 
-/* The values are the version numbers in the datagram. */
+/* The values are the version numbers in the datagram, sFlow's plus 100. */
 typedef enum FlowProtocol
 {
+	FLOW_NETFLOW_V1 = 1,
 	FLOW_NETFLOW_V5 = 5,
+	FLOW_NETFLOW_V7 = 7,
+	FLOW_NETFLOW_V8 = 8,
 	FLOW_NETFLOW_V9 = 9,
-	FLOW_IPFIX = 10
+	FLOW_IPFIX = 10,
+	FLOW_SFLOW_V5 = 105
 } FlowProtocol;
 
 /* Numbers of the bits in Flow.present. */
@@ -51,7 +55,9 @@ typedef enum FlowField
 typedef enum FlowSamplingOrigin
 {
 	FLOW_SAMPLING_UNKNOWN,		/* nobody said: counted as 1 */
-	FLOW_SAMPLING_RECORD,		/* a field of the record itself */
+	FLOW_SAMPLING_RECORD,		/* a field of the record itself; sFlow: the sample's rate */
+	FLOW_SAMPLING_SAMPLER,		/* options data of the sampler that the record names */
+	FLOW_SAMPLING_EXPORTER,		/* options data of the exporter's only sampler */
 	FLOW_SAMPLING_HEADER		/* the NetFlow v5 header */
 } FlowSamplingOrigin;
 
@@ -62,7 +68,9 @@ typedef struct Flow
 	uint8_t		family;			/* 4, 6, or 0 where the record does not tell */
 	uint8_t		direction;		/* 0 ingress, 1 egress (element 61) */
 	uint8_t		sampling_origin;	/* FlowSamplingOrigin; always valid */
-	uint32_t	domain;			/* observation domain, source id or v5 engine */
+	bool		reverse;		/* made of reverse counters (RFC 5103); always valid */
+	uint32_t	domain;			/* observation domain, source id, engine or sub-agent */
+	int64_t		received;		/* us since 1970, our clock; always valid */
 	uint64_t	bytes;			/* as exported, not multiplied by sampling */
 	uint64_t	packets;
 	uint32_t	in_if;			/* SNMP ifIndex */
@@ -78,7 +86,35 @@ typedef struct Flow
 	FlowAddress dst_addr;
 } Flow;
 
-/* Called once for every data record, in the order of the datagram. */
-typedef void (*FlowSink) (void *context, const Flow *flow);
+/* An interface's own counters, from an sFlow counter sample. */
+typedef struct FlowCounters
+{
+	uint32_t	id;				/* SNMP ifIndex */
+	bool		has_packets;
+	uint64_t	in_octets;
+	uint64_t	out_octets;
+	uint64_t	in_packets;
+	uint64_t	out_packets;
+	uint64_t	speed;			/* bit/s, 0: not told */
+} FlowCounters;
+
+#define FLOW_NAME_SIZE	64		/* with the closing zero */
+
+/* What options data tells of an interface; empty strings: not told. */
+typedef struct FlowInterface
+{
+	uint32_t	id;				/* SNMP ifIndex */
+	char		name[FLOW_NAME_SIZE];	/* element 82 */
+	char		description[FLOW_NAME_SIZE];	/* element 83 */
+} FlowInterface;
+
+/* Where the content of datagrams goes, in their order.  NULL: not wanted. */
+typedef struct FlowSinks
+{
+	void	   *context;
+	void		(*flow) (void *context, const Flow *flow);	/* never NULL */
+	void		(*counters) (void *context, const FlowCounters *counters);
+	void		(*interface) (void *context, const FlowInterface *interface);
+} FlowSinks;
 
 #endif							/* LASTFLUSS_FLOW_H */

@@ -13,6 +13,14 @@
 
 #define INTERFACE_ANY_VLAN	(-1)
 
+/* Which records count, where they tell where they were observed (element 61). */
+typedef enum InterfaceCount
+{
+	INTERFACE_COUNT_BOTH,
+	INTERFACE_COUNT_INGRESS,	/* only those observed at ingress */
+	INTERFACE_COUNT_EGRESS
+} InterfaceCount;
+
 typedef struct Interface
 {
 	FlowAddress host;
@@ -21,6 +29,7 @@ typedef struct Interface
 	uint32_t	name;			/* number of its name; several may share one */
 	uint32_t	sample;			/* 1 in N for ingress, 0 where not set */
 	uint32_t	sample_out;		/* for egress, 0: as "sample" */
+	uint32_t	count;			/* InterfaceCount */
 } Interface;
 
 typedef struct Interfaces Interfaces;

@@ -13,6 +13,9 @@
  */
 #include "ipfix.h"
 
+#include "options.h"
+#include "record.h"
+#include "steps.h"
 #include "times.h"
 
 #define V9_HEADER				20
@@ -45,11 +48,12 @@ typedef struct IpfixState
 	Message    *message;
 	Exporter   *exporter;
 	TemplateKey key;			/* of the message's templates, but for the id */
-	TemplateClock clock;
+	StepsClock	clock;
 	size_t		behind;			/* octets of the datagram behind the message */
 	uint32_t	data_records;	/* options data included */
 	bool		uncounted;		/* and more in sets that we could not read */
-	Flow		flow;
+	RecordRates rates;
+	StepsRecord record;
 } IpfixState;
 
 PACKET_MUST_CHECK static bool
@@ -84,11 +88,12 @@ ipfix_read_header(Packet *packet, IpfixHeader *header)
 }
 
 /*
- * Options templates say how much of them is scope.  We need only the total, of
- * which "field_count" is one part in v9.
+ * Options templates say how much of them is scope.  Fields and scope fields in
+ * IPFIX (RFC 7011, 3.4.2.2); octets of the specifiers of scope fields and of
+ * option fields in v9 (RFC 3954, 6.1), of which "field_count" has the first.
  */
 PACKET_MUST_CHECK static bool
-ipfix_read_options_counts(const IpfixState *state, Packet *set, uint16_t *field_count)
+ipfix_read_options_counts(const IpfixState *state, Packet *set, TemplateShape *shape)
 {
 	uint16_t	other;
 	uint32_t	octets;
@@ -96,13 +101,15 @@ ipfix_read_options_counts(const IpfixState *state, Packet *set, uint16_t *field_
 	if (!packet_u16(set, &other))
 		return false;
 	if (state->key.protocol == FLOW_IPFIX)
+	{
+		shape->scope_count = other;
 		return true;
-
-	/* v9: octets of scope fields and of option fields (RFC 3954, 6.1) */
-	octets = (uint32_t) *field_count + other;
+	}
+	octets = (uint32_t) shape->field_count + other;
 	if (octets % 4 != 0)
 		return false;
-	*field_count = (uint16_t) (octets / 4);
+	shape->scope_count = (uint16_t) (shape->field_count / 4);
+	shape->field_count = (uint16_t) (octets / 4);
 	return true;
 }
 
@@ -115,28 +122,134 @@ ipfix_is_withdrawal(const TemplateKey *key, uint16_t field_count)
 		 key->id == IPFIX_OPTIONS_TEMPLATES);
 }
 
+/*
+ * The records of a data set; how many there were.  The rates that are known for
+ * records change with what options data tells.
+ */
+static uint32_t
+ipfix_decode_records(IpfixState *state, Packet set, const Template *template)
+{
+	uint32_t	count = 0;
+	TemplateResult result;
+
+	while ((result = steps_run(template, &state->clock, &set, &state->record)) == TEMPLATE_OK)
+	{
+		count++;
+		if (!template->options)
+			record_emit(state->message, state->exporter, &state->rates, &state->record);
+		else if (options_learn(state->message, &state->key, &state->record))
+			record_rates_init(&state->rates, &state->key);
+	}
+	if (result == TEMPLATE_MALFORMED)
+	{
+		state->exporter->errors[DECODE_BAD_LENGTH]++;
+		state->uncounted = true;
+	}
+	return count;
+}
+
+static void
+ipfix_decode_data(IpfixState *state, Packet set, Template *template)
+{
+	uint32_t	count;
+
+	if (template->record_length == 0)
+	{
+		state->exporter->errors[DECODE_ZERO_LENGTH]++;
+		state->uncounted = true;
+		return;
+	}
+	count = ipfix_decode_records(state, set, template);
+	template->records += count;
+	state->data_records += count;
+	if (template->options)
+		state->exporter->options += count;
+}
+
+/* A data set whose template is not known: it waits, or is lost. */
+static void
+ipfix_keep_data(IpfixState *state, Packet set, const TemplateKey *key)
+{
+	PendingDrop drop = message_drop(state->message);
+	PendingSet	pending = {
+		.key = *key,
+		.clock = state->clock,
+		.received = state->message->received,
+		.length = (uint32_t) packet_left(&set),
+	};
+
+	state->uncounted = true;
+	if (key->id >= IPFIX_MIN_TEMPLATE &&
+		pending_add(state->message->pending, &pending, set.current, &drop))
+		state->exporter->waiting_sets++;
+	else
+		state->exporter->errors[DECODE_NO_TEMPLATE]++;
+}
+
+/*
+ * The sets that have waited for a template, in the order in which they came, as
+ * if they came now but with the clocks of their own time.  They belong to the
+ * counts of their own messages, not to this one's.
+ */
+static void
+ipfix_decode_pending(IpfixState *state, const TemplateKey *key)
+{
+	Message    *message = state->message;
+	IpfixState	late = *state;
+	int64_t		received = message->received;
+	Template   *template = template_find(message->templates, key);
+	PendingSet	set;
+	Packet		data;
+
+	while (template != NULL && pending_take(message->pending, key, &set, &data))
+	{
+		late.clock = set.clock;
+		message->received = set.received;
+		ipfix_decode_data(&late, data, template);
+		late.exporter->late_sets++;
+		if (late.exporter->waiting_sets > 0)
+			late.exporter->waiting_sets--;
+	}
+	message->received = received;
+	record_rates_init(&state->rates, &state->key);
+}
+
+/* The template may push out another one of the same exporter. */
+static TemplateResult
+ipfix_learn_template(IpfixState *state, const TemplateKey *key, const TemplateShape *shape,
+					 Packet *fields)
+{
+	TemplateTable *templates = state->message->templates;
+	uint64_t	pushed_out = templates->pushed_out;
+	TemplateResult result;
+
+	state->exporter->templates++;
+	result = template_learn(templates, key, shape, fields, state->message->received);
+	state->exporter->templates_pushed_out += templates->pushed_out - pushed_out;
+	if (result == TEMPLATE_OK && pending_count(state->message->pending) > 0)
+		ipfix_decode_pending(state, key);
+	return result;
+}
+
 /* One template record; TEMPLATE_END where only padding is left. */
 static TemplateResult
 ipfix_read_template(IpfixState *state, Packet *set, bool options)
 {
 	TemplateKey key = state->key;
-	uint16_t	field_count;
+	TemplateShape shape = {.options = options};
 
 	if (packet_left(set) < IPFIX_TEMPLATE_HEADER || packet_all_zero(set))
 		return TEMPLATE_END;
-	if (!packet_u16(set, &key.id) || !packet_u16(set, &field_count))
+	if (!packet_u16(set, &key.id) || !packet_u16(set, &shape.field_count))
 		return TEMPLATE_MALFORMED;
 
-	if (ipfix_is_withdrawal(&key, field_count))
+	if (ipfix_is_withdrawal(&key, shape.field_count))
 		return TEMPLATE_OK;
 	if (key.id < IPFIX_MIN_TEMPLATE)
 		return TEMPLATE_MALFORMED;
-	if (options && !ipfix_read_options_counts(state, set, &field_count))
+	if (options && !ipfix_read_options_counts(state, set, &shape))
 		return TEMPLATE_MALFORMED;
-
-	state->exporter->templates++;
-	return template_learn(state->message->templates, &key, options, set, field_count,
-						  state->message->received);
+	return ipfix_learn_template(state, &key, &shape, set);
 }
 
 static void
@@ -155,60 +268,22 @@ ipfix_decode_templates(IpfixState *state, Packet set, bool options)
 	}
 }
 
-/* The records of a data set; how many there were. */
-static uint32_t
-ipfix_decode_records(IpfixState *state, Packet set, const Template *template)
-{
-	uint32_t	count = 0;
-	TemplateResult result;
-
-	while ((result = template_run(template, &state->clock, &set, &state->flow)) == TEMPLATE_OK)
-	{
-		count++;
-		if (!template->options)
-			message_emit(state->message, state->exporter, &state->flow);
-	}
-	if (result == TEMPLATE_MALFORMED)
-	{
-		state->exporter->errors[DECODE_BAD_LENGTH]++;
-		state->uncounted = true;
-	}
-	return count;
-}
-
-static void
-ipfix_decode_data(IpfixState *state, Packet set, uint16_t id)
-{
-	TemplateKey key = state->key;
-	Template   *template;
-	uint32_t	count;
-
-	key.id = id;
-	template = template_find(state->message->templates, &key);
-	if (template == NULL || template->record_length == 0)
-	{
-		state->exporter->errors[template == NULL ? DECODE_NO_TEMPLATE : DECODE_ZERO_LENGTH]++;
-		state->uncounted = true;
-		return;
-	}
-	count = ipfix_decode_records(state, set, template);
-	template->records += count;
-	state->data_records += count;
-	if (template->options)
-		state->exporter->options += count;
-}
-
 static void
 ipfix_decode_set(IpfixState *state, uint16_t id, Packet set)
 {
 	bool		is_ipfix = state->key.protocol == FLOW_IPFIX;
+	TemplateKey key = state->key;
+	Template   *template;
 
+	key.id = id;
 	if (id == (is_ipfix ? IPFIX_TEMPLATES : V9_TEMPLATES))
 		ipfix_decode_templates(state, set, false);
 	else if (id == (is_ipfix ? IPFIX_OPTIONS_TEMPLATES : V9_OPTIONS_TEMPLATES))
 		ipfix_decode_templates(state, set, true);
+	else if ((template = template_find(state->message->templates, &key)) != NULL)
+		ipfix_decode_data(state, set, template);
 	else
-		ipfix_decode_data(state, set, id);
+		ipfix_keep_data(state, set, &key);
 }
 
 /* The set does not fit where its header says that it does. */
@@ -289,8 +364,9 @@ ipfix_prepare(IpfixState *state, Message *message, Exporter *exporter,
 	state->key.known = message->known;
 	state->clock.export_time = times_from_seconds(header->export_seconds);
 	state->clock.uptime = header->uptime;
-	state->flow.protocol = (uint8_t) header->version;
-	state->flow.domain = header->domain;
+	record_rates_init(&state->rates, &state->key);
+	state->record.flow.protocol = (uint8_t) header->version;
+	state->record.flow.domain = header->domain;
 }
 
 size_t

@@ -18,6 +18,28 @@ message_exporter(const Message *message, uint8_t protocol, uint32_t domain)
 	return exporter;
 }
 
+/* A set whose template did not come. */
+static void
+message_dropped(void *context, const PendingSet *set)
+{
+	const Message *message = context;
+	Exporter   *exporter = exporter_find(message->exporters, &set->key.address,
+										 set->key.domain, set->key.protocol);
+
+	/* The exporter may have been forgotten, and be a new one by now. */
+	if (exporter == NULL)
+		return;
+	exporter->errors[DECODE_NO_TEMPLATE]++;
+	if (exporter->waiting_sets > 0)
+		exporter->waiting_sets--;
+}
+
+PendingDrop
+message_drop(Message *message)
+{
+	return (PendingDrop) {.dropped = message_dropped,.context = message};
+}
+
 size_t
 message_end(const Message *message, Exporter *exporter, size_t length)
 {

@@ -9,6 +9,7 @@
 #include "exporter.h"
 #include "flow.h"
 #include "packet.h"
+#include "pending.h"
 #include "template.h"
 
 typedef struct Message
@@ -19,10 +20,11 @@ typedef struct Message
 	bool		known;			/* configuration names the host */
 	bool		may_continue;	/* another message may follow in "packet" */
 	int64_t		received;		/* microseconds since 1970, our clock */
-	Lru		   *exporters;
-	Lru		   *templates;
-	FlowSink	sink;
-	void	   *context;		/* for the sink */
+	Lru		   *exporters;		/* of Exporter */
+	Lru		   *samplers;		/* of Sampler */
+	TemplateTable *templates;
+	Pending    *pending;
+	const FlowSinks *sinks;
 	uint64_t	records;		/* handed to the sink */
 } Message;
 
@@ -35,10 +37,11 @@ typedef size_t (*MessageDecoder) (Message *message);
 /* The entry of the exporter that sent the message, with the message counted. */
 extern Exporter *message_exporter(const Message *message, uint8_t protocol, uint32_t domain);
 
-/* Hands a data record to the sink and counts it. */
+/* Hands a data record to the sink and counts it; fills in when it was received. */
 static inline void
-message_emit(Message *message, Exporter *exporter, const Flow *flow)
+message_emit(Message *message, Exporter *exporter, Flow *flow)
 {
+	flow->received = message->received;
 	message->records++;
 	exporter->records++;
 	if (!FLOW_HAS(flow, FLOW_BYTES))
@@ -48,8 +51,11 @@ message_emit(Message *message, Exporter *exporter, const Flow *flow)
 		exporter->sampling = flow->sampling;
 		exporter->sampling_origin = flow->sampling_origin;
 	}
-	message->sink(message->context, flow);
+	message->sinks->flow(message->sinks->context, flow);
 }
+
+/* Whom to tell of sets that are dropped: counts them, with their exporter. */
+extern PendingDrop message_drop(Message *message);
 
 /*
  * The length that the message took, where its header told "length": octets

@@ -1,6 +1,6 @@
 /*
  * netflow5.h
- *	  NetFlow version 5: a header and up to 30 records of fixed layout.
+ *	  NetFlow versions 1, 5 and 7: a header and some records of fixed layout.
  */
 #ifndef LASTFLUSS_NETFLOW5_H
 #define LASTFLUSS_NETFLOW5_H

@@ -17,8 +17,12 @@ typedef struct SeenInterface
 	uint64_t	out_bytes;
 	uint64_t	in_records;
 	uint64_t	out_records;
+	uint64_t	observed[2][2];	/* bytes [ingress side][at egress], by element 61 */
+	uint64_t	speed;			/* bit/s, 0: not told */
 	int64_t		first_seen;		/* microseconds since 1970, our clock */
 	int64_t		last_seen;
+	char		name[FLOW_NAME_SIZE];	/* from options data; empty: not told */
+	char		description[FLOW_NAME_SIZE];
 } SeenInterface;
 
 /* Finds or makes the entry, and marks it as used. */

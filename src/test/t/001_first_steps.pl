@@ -160,13 +160,16 @@ my $early = $collector->exporter('v9', from => '127.0.0.15', withhold_template =
 $early->send({ in => 1, out => 5, bytes => 1, packets => 1 });
 $collector->wait_received;
 is( $collector->sql(
-		q{SELECT datagrams, records, templates, errors FROM lastfluss.exporters WHERE host = '127.0.0.15'}),
-	'1|0|0|{"no_template": 1}', 'data before its template are counted as an error');
+		q{SELECT datagrams, records, templates, waiting_sets, errors FROM lastfluss.exporters WHERE host = '127.0.0.15'}),
+	'1|0|0|1|{}', 'data before its template waits');
 $early->send_template;
 $early->send({ in => 1, out => 5, bytes => 10, packets => 1 });
 $collector->wait_written;
 is($collector->sql(q{SELECT sum(bytes) FROM traffic WHERE iface = 'early'}),
-	10, 'and decoded once it is there');
+	11, 'and is decoded once it is there');
+is( $collector->sql(
+		q{SELECT records, waiting_sets, late_sets, errors FROM lastfluss.exporters WHERE host = '127.0.0.15'}),
+	'2|0|1|{}', 'which is counted');
 
 # What does not decode, and who sends it, is shown as well.
 $collector->exporter('v5', from => '127.0.0.99')->send_octets("\0\x63 no flows");

@@ -154,12 +154,16 @@ put_template(Buffer *buffer, uint16_t id, size_t count, const uint16_t fields[][
 
 #define COUNT(array)	(sizeof(array) / sizeof((array)[0]))
 
-/* Takes the records of a datagram. */
+/* Takes what a datagram holds. */
 typedef struct Catch
 {
 	uint64_t	count;
 	uint64_t	bytes;
 	Flow		flows[64];		/* the first ones */
+	uint64_t	counters_count;
+	FlowCounters counters[16];
+	uint64_t	interface_count;
+	FlowInterface interfaces[16];
 } Catch;
 
 static inline void
@@ -174,6 +178,27 @@ catch_flow(void *context, const Flow *flow)
 		caught->bytes += flow->bytes;
 }
 
+static inline void
+catch_counters(void *context, const FlowCounters *counters)
+{
+	Catch	   *caught = context;
+
+	if (caught->counters_count < COUNT(caught->counters))
+		caught->counters[caught->counters_count] = *counters;
+	caught->counters_count++;
+}
+
+static inline void
+catch_interface(void *context, const FlowInterface *interface)
+{
+	Catch	   *caught = context;
+
+	if (caught->interface_count < COUNT(caught->interfaces))
+		caught->interfaces[caught->interface_count] = *interface;
+	caught->interface_count++;
+}
+
+#define BENCH_PENDING	(64 * 1024)
 #define BENCH_RECEIVED	INT64_C(1000002500000)
 
 /* A decoder, and a place for what comes out of it. */
@@ -182,6 +207,7 @@ typedef struct Bench
 	Decoder    *decoder;
 	Datagram	datagram;		/* data, length, and whatever the test changes */
 	Catch		caught;
+	FlowSinks	sinks;			/* into "caught" */
 	size_t		consumed;
 } Bench;
 
@@ -189,16 +215,28 @@ static inline Bench *
 bench_make(uint32_t exporters, uint32_t templates)
 {
 	Bench	   *bench = calloc(1, sizeof(Bench));
-	void	   *memory = aligned_alloc(16, (decoder_size(exporters, templates) + 15) / 16 * 16);
+	DecoderLimits limits = {
+		.exporters = exporters,
+		.templates = templates,
+		.samplers = exporters,
+		.pending = BENCH_PENDING,
+	};
+	void	   *memory = aligned_alloc(16, (decoder_size(&limits) + 15) / 16 * 16);
 
 	assert_non_null(bench);
 	assert_non_null(memory);
-	bench->decoder = decoder_init(memory, exporters, templates);
+	bench->decoder = decoder_init(memory, &limits);
 	memcpy(bench->datagram.source.octets,
 		   "\0\0\0\0\0\0\0\0\0\0\xff\xff\xc0\x00\x02\x01", 16);
 	bench->datagram.port = 4711;
 	bench->datagram.known = true;
 	bench->datagram.received = BENCH_RECEIVED;
+	bench->sinks = (FlowSinks) {
+		.context = &bench->caught,
+		.flow = catch_flow,
+		.counters = catch_counters,
+		.interface = catch_interface,
+	};
 	return bench;
 }
 
@@ -221,7 +259,7 @@ bench_decode_bytes(Bench *bench, const uint8_t *data, size_t length, bool may_co
 	bench->datagram.data = copy;
 	bench->datagram.length = length;
 	bench->consumed = decode_datagram(bench->decoder, &bench->datagram, may_continue,
-									  catch_flow, &bench->caught);
+									  &bench->sinks);
 	free(copy);
 }
 

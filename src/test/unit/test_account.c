@@ -33,11 +33,11 @@ static int
 setup(void **state)
 {
 	const Interface list[] = {
-		{ROUTER, 1, INTERFACE_ANY_VLAN, TRANSIT, 100, 0},
-		{ROUTER, 2, INTERFACE_ANY_VLAN, TRANSIT, 10, 0},
-		{ROUTER, 3, INTERFACE_ANY_VLAN, EXCHANGE, 100, 1000},
-		{ROUTER, 4, INTERFACE_ANY_VLAN, CUSTOMER, 0, 0},
-		{ROUTER, 4, 300, EXCHANGE, 0, 7}
+		{ROUTER, 1, INTERFACE_ANY_VLAN, TRANSIT, 100, 0, INTERFACE_COUNT_BOTH},
+		{ROUTER, 2, INTERFACE_ANY_VLAN, TRANSIT, 10, 0, INTERFACE_COUNT_BOTH},
+		{ROUTER, 3, INTERFACE_ANY_VLAN, EXCHANGE, 100, 1000, INTERFACE_COUNT_BOTH},
+		{ROUTER, 4, INTERFACE_ANY_VLAN, CUSTOMER, 0, 0, INTERFACE_COUNT_BOTH},
+		{ROUTER, 4, 300, EXCHANGE, 0, 7, INTERFACE_COUNT_BOTH}
 	};
 	Fixture    *fixture = calloc(1, sizeof(Fixture));
 	size_t		seen_size = lru_size(8, sizeof(SeenInterface));
@@ -373,6 +373,133 @@ test_seen_times(void **state)
 	assert_int_equal(seen(fixture, ROUTER, 78)->first_seen, NOW + 5);
 }
 
+/*
+ * AS numbers.
+ */
+
+static FlowAddress
+ipv4(uint8_t network, uint8_t host)
+{
+	return (FlowAddress) {
+		.octets = {[10] = 0xFF, [11] = 0xFF, 10, network, 0, host}
+	};
+}
+
+/* 10.1.0.0/16 and 10.2.0.0/16 have an AS, 10.3.0.0/16 has AS 0. */
+static PrefixTable *
+prefixes(void)
+{
+	Prefix		list[] = {
+		{ipv4(1, 0), 112, 65001},
+		{ipv4(2, 0), 112, 65002},
+		{ipv4(3, 0), 112, 0}
+	};
+
+	return prefix_build(malloc(prefix_size(3)), list, 3, NULL);
+}
+
+/* A record between these networks, with these AS numbers. */
+static Flow
+between(uint8_t src_network, uint32_t src_as, uint8_t dst_network, uint32_t dst_as)
+{
+	Flow		record = flow(1, 77);
+
+	record.present |= FLOW_BIT(FLOW_SRC_ADDR) | FLOW_BIT(FLOW_DST_ADDR);
+	record.src_addr = ipv4(src_network, 1);
+	record.dst_addr = ipv4(dst_network, 1);
+	record.src_as = src_as;
+	record.dst_as = dst_as;
+	return record;
+}
+
+static void
+assert_ases(Fixture *fixture, Flow record, uint32_t remote_as, uint32_t local_as)
+{
+	AggregateKey key;
+	AggregateSum sum;
+
+	aggregate_reset(fixture->aggregate);
+	account_one(fixture, record);
+	assert_int_equal(aggregate_count(fixture->aggregate), 1);
+	aggregate_row(fixture->aggregate, 0, &key, &sum);
+	assert_int_equal(key.remote_as, remote_as);
+	assert_int_equal(key.local_as, local_as);
+}
+
+static Flow
+without(Flow record, FlowField a, FlowField b)
+{
+	record.present &= ~(FLOW_BIT(a) | FLOW_BIT(b));
+	return record;
+}
+
+static void
+test_exporter_then_prefix(void **state)
+{
+	Fixture    *fixture = *state;
+	PrefixTable *table = prefixes();
+
+	assert_ases(fixture, between(1, 0, 2, 23456), 0, 23456);
+	fixture->account.prefixes = table;
+	assert_int_equal(fixture->account.as_source, ACCOUNT_AS_EXPORTER_THEN_PREFIX);
+	assert_ases(fixture, between(1, 0, 2, 64999), 65001, 64999);
+	assert_ases(fixture, between(1, 64500, 2, 0), 64500, 65002);
+	assert_ases(fixture, between(1, 23456, 2, 23456), 65001, 65002);
+	assert_ases(fixture, without(between(1, 7, 2, 7), FLOW_SRC_AS, FLOW_DST_AS), 65001, 65002);
+
+	/* What no prefix covers, or one without an AS, stays as it was. */
+	assert_ases(fixture, between(3, 23456, 4, 23456), 23456, 23456);
+	assert_ases(fixture, between(3, 0, 4, 0), 0, 0);
+	assert_ases(fixture, without(between(1, 0, 2, 0), FLOW_SRC_ADDR, FLOW_DST_ADDR), 0, 0);
+	free(table);
+}
+
+static void
+test_other_as_sources(void **state)
+{
+	Fixture    *fixture = *state;
+	PrefixTable *table = prefixes();
+
+	fixture->account.prefixes = table;
+	fixture->account.as_source = ACCOUNT_AS_EXPORTER;
+	assert_ases(fixture, between(1, 0, 2, 23456), 0, 23456);
+	assert_ases(fixture, without(between(1, 7, 2, 7), FLOW_SRC_AS, FLOW_DST_AS), 0, 0);
+
+	fixture->account.as_source = ACCOUNT_AS_PREFIX;
+	assert_ases(fixture, between(1, 64500, 2, 64999), 65001, 65002);
+	assert_ases(fixture, between(3, 64500, 4, 64999), 0, 0);
+	assert_ases(fixture, without(between(1, 64500, 2, 64999), FLOW_SRC_ADDR, FLOW_DST_ADDR),
+				64500, 64999);
+	fixture->account.prefixes = NULL;
+	assert_ases(fixture, between(1, 64500, 2, 64999), 64500, 64999);
+	free(table);
+}
+
+/* The local side is the destination of what comes in, and the source of what goes out. */
+static void
+test_own_as(void **state)
+{
+	Fixture    *fixture = *state;
+	PrefixTable *table = prefixes();
+	Flow		record = between(4, 0, 4, 0);
+
+	fixture->account.own_as = 64496;
+	assert_ases(fixture, record, 0, 64496);
+	assert_ases(fixture, between(4, 0, 4, 64999), 0, 64999);
+	assert_ases(fixture, between(4, 0, 4, 23456), 0, 23456);
+	fixture->account.prefixes = table;
+	assert_ases(fixture, between(1, 0, 2, 0), 65001, 65002);
+
+	aggregate_reset(fixture->aggregate);
+	record.out_if = 2;
+	account_one(fixture, record);
+	assert_row(fixture, 0, true, TRANSIT, 0, 64496, 150000, 300, 1);
+	assert_row(fixture, 1, false, TRANSIT, 0, 64496, 15000, 30, 1);
+	fixture->account.own_as = 0;
+	assert_ases(fixture, between(4, 0, 4, 0), 0, 0);
+	free(table);
+}
+
 /* However many they name: the table is bounded, the known ones stay. */
 static void
 test_strangers(void **state)
@@ -421,6 +548,9 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_vlans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_saturation, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seen_times, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_exporter_then_prefix, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_as_sources, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_own_as, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seen_class, setup, teardown)
 	};

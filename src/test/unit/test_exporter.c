@@ -225,6 +225,8 @@ test_error_names(void **state)
 	(void) state;
 	assert_string_equal(decode_error_name(DECODE_SHORT), "short");
 	assert_string_equal(decode_error_name(DECODE_NO_TEMPLATE), "no_template");
+	assert_string_equal(decode_error_name(DECODE_UNSUPPORTED), "unsupported");
+	assert_string_equal(decode_error_name(DECODE_UNKNOWN_SAMPLER), "unknown_sampler");
 	for (int i = 0; i < DECODE_ERRORS; i++)
 		assert_non_null(decode_error_name((DecodeError) i));
 	assert_string_equal(decode_error_name(DECODE_ERRORS), "unknown");

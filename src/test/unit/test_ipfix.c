@@ -126,7 +126,7 @@ test_template_and_data(void **state)
 		assert_int_equal(exporter->next_sequence, protocol == V9 ? 11 : 13);
 		assert_int_equal(exporter->skew, INT64_C(1000000000000) - BENCH_RECEIVED);
 		assert_int_equal(exporter_errors(exporter), 0);
-		template = lru_next(bench->decoder->templates, &position);
+		template = lru_next(bench->decoder->templates->all, &position);
 		assert_int_equal(template->id, 300);
 		assert_int_equal(template->records, 3);
 		assert_int_equal(template->field_count, 4);
@@ -187,7 +187,7 @@ test_padding_behind_templates(void **state)
 	put_fill(&buffer, 0x5a, 3);
 	end_set(&buffer, set);
 	decode(bench, &buffer);
-	assert_int_equal(lru_count(bench->decoder->templates), 3);
+	assert_int_equal(lru_count(bench->decoder->templates->all), 3);
 	assert_int_equal(exporter_errors(bench_exporter(bench, V9, 1)), 0);
 	bench_free(bench);
 }
@@ -313,15 +313,16 @@ test_no_template(void **state)
 	Exporter   *exporter;
 
 	(void) state;
-	/* data, template, data: only the second set is known */
+	/* data of a template that does not come, template, data */
 	put_header(&buffer, IPFIX, 100, 1);
-	put_simple_data(&buffer, 300, 3, 0);
+	put_simple_data(&buffer, 301, 3, 0);
 	put_simple_template(&buffer, IPFIX, 300);
 	put_simple_data(&buffer, 300, 2, 0);
 	decode(bench, &buffer);
 	exporter = bench_exporter(bench, IPFIX, 1);
 	assert_int_equal(bench->caught.count, 2);
-	assert_int_equal(exporter->errors[DECODE_NO_TEMPLATE], 1);
+	assert_int_equal(exporter->waiting_sets, 1);
+	assert_int_equal(exporter->errors[DECODE_NO_TEMPLATE], 0);
 
 	/* nobody knows how many records the first set had: no loss from that */
 	put_header(&buffer, IPFIX, 105, 1);
@@ -338,7 +339,7 @@ test_no_template(void **state)
 	put_simple_data(&buffer, 300, 2, 0);
 	decode(bench, &buffer);
 	assert_int_equal(bench->caught.count, 0);
-	assert_int_equal(bench_exporter(bench, IPFIX, 2)->errors[DECODE_NO_TEMPLATE], 1);
+	assert_int_equal(bench_exporter(bench, IPFIX, 2)->waiting_sets, 1);
 	bench_free(bench);
 }
 
@@ -371,7 +372,8 @@ test_options(void **state)
 		assert_int_equal(exporter->records, 2);
 		assert_int_equal(exporter->options, 3);
 		assert_int_equal(exporter->templates, 2);
-		assert_int_equal(exporter->sampling, 0);
+		assert_int_equal(exporter->sampling, 0x77777777);
+		assert_int_equal(exporter->sampling_origin, FLOW_SAMPLING_EXPORTER);
 		assert_int_equal(exporter_errors(exporter), 0);
 		/* RFC 7011, 3.1: options data counts */
 		assert_int_equal(exporter->next_sequence, protocol == V9 ? 1 : 5);
@@ -404,7 +406,7 @@ test_options_malformed(void **state)
 	}
 	exporter = bench_exporter(bench, V9, 1);
 	assert_int_equal(exporter->errors[DECODE_BAD_TEMPLATE], 17);
-	assert_int_equal(lru_count(bench->decoder->templates), 0);
+	assert_int_equal(lru_count(bench->decoder->templates->all), 0);
 	bench_free(bench);
 }
 
@@ -440,8 +442,8 @@ test_malformed_template(void **state)
 		exporter = bench_exporter(bench, V9, 1);
 		assert_int_equal(bench->caught.count, 1);
 		assert_int_equal(exporter->errors[DECODE_BAD_TEMPLATE], 1);
-		assert_int_equal(exporter->errors[DECODE_NO_TEMPLATE], 1);
-		assert_int_equal(exporter_errors(exporter), 2);
+		assert_int_equal(exporter->waiting_sets, 1);
+		assert_int_equal(exporter_errors(exporter), 1);
 		bench_free(bench);
 	}
 }
@@ -520,7 +522,7 @@ test_zero_length_records(void **state)
 	assert_int_equal(bench->caught.count, 0);
 	assert_int_equal(exporter->errors[DECODE_ZERO_LENGTH], 2);
 	assert_int_equal(exporter_errors(exporter), 2);
-	assert_int_equal(lru_count(bench->decoder->templates), 2);
+	assert_int_equal(lru_count(bench->decoder->templates->all), 2);
 	bench_free(bench);
 }
 
@@ -774,7 +776,7 @@ test_full_datagrams(void **state)
 		put_template(&buffer, (uint16_t) id, 1, (const uint16_t[][2]) {{1, 1}});
 	end_set(&buffer, set);
 	decode(bench, &buffer);
-	assert_int_equal(lru_count(bench->decoder->templates), 64);
+	assert_int_equal(lru_count(bench->decoder->templates->all), 64);
 	assert_int_equal(bench_exporter(bench, V9, 1)->templates, 8184);
 
 	put_header(&buffer, V9, 1, 1);
@@ -796,6 +798,32 @@ test_full_datagrams(void **state)
 	decode(bench, &buffer);
 	assert_int_equal(bench->caught.count, 60000);
 	assert_int_equal(bench->caught.bytes, 60000);
+	bench_free(bench);
+}
+
+/* More templates than an exporter may have: counted with it. */
+static void
+test_too_many_templates(void **state)
+{
+	Bench	   *bench = bench_make(8, 1024);
+	Buffer		buffer;
+
+	(void) state;
+	for (uint16_t i = 0; i < TEMPLATE_MAX_OF_ADDRESS + 10; i++)
+	{
+		put_header(&buffer, V9, i, 1);
+		put_simple_template(&buffer, V9, 300 + i);
+		decode(bench, &buffer);
+	}
+	assert_int_equal(bench_exporter(bench, V9, 1)->templates, TEMPLATE_MAX_OF_ADDRESS + 10);
+	assert_int_equal(bench_exporter(bench, V9, 1)->templates_pushed_out, 10);
+	assert_int_equal(bench->decoder->templates->pushed_out, 10);
+	assert_int_equal(lru_count(bench->decoder->templates->all), TEMPLATE_MAX_OF_ADDRESS);
+	put_header(&buffer, V9, 0, 1);
+	put_simple_data(&buffer, 300, 1, 0);
+	put_simple_data(&buffer, 310, 1, 0);
+	decode(bench, &buffer);
+	assert_int_equal(bench->caught.count, 1);
 	bench_free(bench);
 }
 
@@ -825,6 +853,7 @@ main(void)
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_full_datagrams),
+		cmocka_unit_test(test_too_many_templates),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

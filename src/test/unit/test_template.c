@@ -4,17 +4,17 @@
  */
 #include "build_packet.h"
 
-#include "elements.h"
+#include "steps.h"
 
 #define EXPORT_TIME		INT64_C(1000000000000)
 
 /* A table of templates and one record's way through it. */
 typedef struct Table
 {
-	Lru		   *templates;
+	TemplateTable *templates;
 	TemplateKey key;
-	TemplateClock clock;
-	Flow		flow;
+	StepsClock	clock;
+	StepsRecord record;
 } Table;
 
 static Table *
@@ -23,8 +23,7 @@ table_make(uint32_t capacity, uint8_t protocol)
 	Table	   *table = calloc(1, sizeof(Table));
 
 	assert_non_null(table);
-	table->templates = lru_init(malloc(lru_size(capacity, sizeof(Template))), capacity,
-								sizeof(Template));
+	table->templates = template_table_init(malloc(template_table_size(capacity)), capacity);
 	table->key.domain = 1;
 	table->key.port = 1000;
 	table->key.id = 256;
@@ -43,6 +42,13 @@ table_free(Table *table)
 }
 
 static TemplateResult
+learn_specifiers(Table *table, Packet *packet, uint16_t count, int64_t now)
+{
+	return template_learn(table->templates, &table->key,
+						  &(TemplateShape) {.field_count = count}, packet, now);
+}
+
+static TemplateResult
 learn(Table *table, size_t count, const uint16_t fields[][2], int64_t now)
 {
 	Buffer		buffer = {0};
@@ -51,8 +57,7 @@ learn(Table *table, size_t count, const uint16_t fields[][2], int64_t now)
 
 	put_fields(&buffer, count, fields);
 	packet = packet_init(buffer.data, buffer.length);
-	result = template_learn(table->templates, &table->key, false, &packet,
-							(uint16_t) count, now);
+	result = learn_specifiers(table, &packet, (uint16_t) count, now);
 	if (result != TEMPLATE_MALFORMED)
 		assert_int_equal(packet_left(&packet), 0);
 	return result;
@@ -69,8 +74,8 @@ run(Table *table, const Buffer *record)
 
 	assert_non_null(template);
 	memcpy(copy, record->data, record->length);
-	memset(&table->flow, 0xee, sizeof(table->flow));
-	result = template_run(template, &table->clock, &packet, &table->flow);
+	memset(&table->record, 0xee, sizeof(table->record));
+	result = steps_run(template, &table->clock, &packet, &table->record);
 	assert_int_equal(packet_left(&packet), result == TEMPLATE_OK ? 0 : record->length);
 	free(copy);
 	return result;
@@ -93,7 +98,7 @@ test_all_fields(void **state)
 	const uint8_t source[16] = {[10] = 0xff, [11] = 0xff, 10, 1, 2, 3};
 	const uint8_t destination[16] = {[10] = 0xff, [11] = 0xff, 10, 4, 5, 6};
 	Table	   *table = table_make(4, FLOW_IPFIX);
-	const Flow *flow = &table->flow;
+	const Flow *flow = &table->record.flow;
 	Buffer		record = {0};
 
 	(void) state;
@@ -155,12 +160,12 @@ test_every_width(void **state)
 		put_number(&record, 100 + width, width);
 		put_u16(&record, 0xffff);
 		CHECK_RUN(table, fields, &record);
-		assert_int_equal(table->flow.bytes, octets);
-		assert_int_equal(table->flow.in_if, 200 + width);
-		assert_int_equal(table->flow.in_vlan, 100 + width);
-		assert_int_equal(table->flow.present, FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_IN_IF) |
+		assert_int_equal(table->record.flow.bytes, octets);
+		assert_int_equal(table->record.flow.in_if, 200 + width);
+		assert_int_equal(table->record.flow.in_vlan, 100 + width);
+		assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_IN_IF) |
 						 FLOW_BIT(FLOW_IN_VLAN));
-		assert_int_equal(table->flow.family, 0);
+		assert_int_equal(table->record.flow.family, 0);
 	}
 	table_free(table);
 }
@@ -178,9 +183,9 @@ test_too_wide(void **state)
 	put_fill(&record, 0x11, 9 + 291 + 16 + 8 + 4);
 	put_u32(&record, 7);
 	CHECK_RUN(table, wide, &record);
-	assert_int_equal(table->flow.present, FLOW_BIT(FLOW_SRC_AS));
-	assert_int_equal(table->flow.src_as, 7);
-	assert_int_equal(table->flow.family, 0);
+	assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_SRC_AS));
+	assert_int_equal(table->record.flow.src_as, 7);
+	assert_int_equal(table->record.flow.family, 0);
 
 	record.length = 0;
 	put_u64(&record, UINT64_C(1) << 32);
@@ -190,9 +195,9 @@ test_too_wide(void **state)
 	put_u16(&record, 2);
 	put_u64(&record, UINT32_MAX);
 	CHECK_RUN(table, large, &record);
-	assert_int_equal(table->flow.present, FLOW_BIT(FLOW_OUT_IF));
-	assert_int_equal(table->flow.out_if, UINT32_MAX);
-	assert_int_equal(table->flow.sampling_origin, FLOW_SAMPLING_UNKNOWN);
+	assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_OUT_IF));
+	assert_int_equal(table->record.flow.out_if, UINT32_MAX);
+	assert_int_equal(table->record.flow.sampling_origin, FLOW_SAMPLING_UNKNOWN);
 	table_free(table);
 }
 
@@ -216,7 +221,7 @@ check_priority(const uint16_t *order, size_t count, FlowField field, const uint6
 		}
 		assert_int_equal(learn(table, i, fields, 1), TEMPLATE_OK);
 		assert_int_equal(run(table, &record), TEMPLATE_OK);
-		assert_int_equal(table->flow.present, FLOW_BIT(field));
+		assert_int_equal(table->record.flow.present, FLOW_BIT(field));
 		assert_int_equal(*member, order[best]);
 	}
 }
@@ -228,11 +233,11 @@ test_priority(void **state)
 	static const uint16_t packets[] = {2, 86, 24, 298};
 	static const uint16_t others[][2] = {
 		{252, 4}, {10, 4}, {14, 4}, {253, 4}, {243, 2}, {58, 2}, {59, 2}, {254, 2},
-		{305, 4}, {34, 4}
+		{34, 4}
 	};
 	static const uint16_t second[][2] = {{252, 4}, {253, 4}, {243, 2}, {254, 2}, {305, 4}};
 	Table	   *table = table_make(4, FLOW_IPFIX);
-	const Flow *flow = &table->flow;
+	const Flow *flow = &table->record.flow;
 	Buffer		record = {0};
 
 	(void) state;
@@ -257,7 +262,8 @@ test_priority(void **state)
 	assert_int_equal(flow->out_if, 253);
 	assert_int_equal(flow->in_vlan, 243);
 	assert_int_equal(flow->out_vlan, 254);
-	assert_int_equal(flow->sampling, 305);
+	assert_false(FLOW_HAS(flow, FLOW_SAMPLING));
+	assert_int_equal(steps_number(&table->record, ELEMENT_PACKET_INTERVAL), 305);
 	table_free(table);
 }
 
@@ -275,8 +281,8 @@ test_first_occurrence_counts(void **state)
 	put_u16(&record, 2);
 	put_u32(&record, 300);
 	CHECK_RUN(table, fields, &record);
-	assert_int_equal(table->flow.bytes, 100);
-	assert_int_equal(table->flow.in_if, 1);
+	assert_int_equal(table->record.flow.bytes, 100);
+	assert_int_equal(table->record.flow.in_if, 1);
 	table_free(table);
 }
 
@@ -292,8 +298,8 @@ test_zero_length_fields(void **state)
 	(void) state;
 	put_u32(&record, 77);
 	CHECK_RUN(table, fields, &record);
-	assert_int_equal(table->flow.present, FLOW_BIT(FLOW_BYTES));
-	assert_int_equal(table->flow.bytes, 77);
+	assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_BYTES));
+	assert_int_equal(table->record.flow.bytes, 77);
 
 	assert_int_equal(learn(table, COUNT(nothing), nothing, 2), TEMPLATE_OK);
 	assert_int_equal(template_find(table->templates, &table->key)->record_length, 0);
@@ -312,8 +318,8 @@ test_sampling_zero_is_absent(void **state)
 	put_u32(&record, 0);
 	put_u32(&record, 1);
 	CHECK_RUN(table, fields, &record);
-	assert_false(FLOW_HAS(&table->flow, FLOW_SAMPLING));
-	assert_int_equal(table->flow.sampling_origin, FLOW_SAMPLING_UNKNOWN);
+	assert_false(FLOW_HAS(&table->record.flow, FLOW_SAMPLING));
+	assert_int_equal(table->record.flow.sampling_origin, FLOW_SAMPLING_UNKNOWN);
 	table_free(table);
 }
 
@@ -342,7 +348,7 @@ test_family(void **state)
 	static const uint16_t ipv4[][2] = {{12, 4}};
 	static const uint16_t version[][2] = {{60, 1}};
 	Table	   *table = table_make(4, FLOW_IPFIX);
-	const Flow *flow = &table->flow;
+	const Flow *flow = &table->record.flow;
 	Buffer		record = {0};
 
 	(void) state;
@@ -402,14 +408,14 @@ run_times(Table *table, uint16_t element, uint16_t width, uint64_t first, uint64
 	put_number(&record, first, width);
 	put_number(&record, last, width);
 	CHECK_RUN(table, fields, &record);
-	assert_int_equal(table->flow.present, FLOW_BIT(FLOW_FIRST) | FLOW_BIT(FLOW_LAST));
+	assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_FIRST) | FLOW_BIT(FLOW_LAST));
 }
 
 static void
 test_times(void **state)
 {
 	Table	   *table = table_make(4, FLOW_IPFIX);
-	const Flow *flow = &table->flow;
+	const Flow *flow = &table->record.flow;
 	const uint64_t ntp = UINT64_C(2208989800) << 32;
 
 	(void) state;
@@ -452,8 +458,8 @@ test_times_priority(void **state)
 	for (size_t i = 0; i < COUNT(all); i++)
 		put_number(&record, all[i][0], all[i][1]);
 	CHECK_RUN(table, all, &record);
-	assert_int_equal(table->flow.first, 152000);	/* milliseconds */
-	assert_int_equal(table->flow.last, 151000000);	/* seconds */
+	assert_int_equal(table->record.flow.first, 152000);	/* milliseconds */
+	assert_int_equal(table->record.flow.last, 151000000);	/* seconds */
 	table_free(table);
 }
 
@@ -470,18 +476,18 @@ test_uptime(void **state)
 	put_u32(&record, UINT32_MAX);
 	assert_int_equal(learn(v9, 2, fields, 1), TEMPLATE_OK);
 	assert_int_equal(run(v9, &record), TEMPLATE_OK);
-	assert_int_equal(v9->flow.first, EXPORT_TIME - 1000000);
-	assert_int_equal(v9->flow.last, EXPORT_TIME - 600001000);
+	assert_int_equal(v9->record.flow.first, EXPORT_TIME - 1000000);
+	assert_int_equal(v9->record.flow.last, EXPORT_TIME - 600001000);
 
 	/* IPFIX: not without the time of the start */
 	assert_int_equal(learn(ipfix, 2, fields, 1), TEMPLATE_OK);
 	assert_int_equal(run(ipfix, &record), TEMPLATE_OK);
-	assert_int_equal(ipfix->flow.present, 0);
+	assert_int_equal(ipfix->record.flow.present, 0);
 	put_u64(&record, EXPORT_TIME / 1000 - 700000);
 	assert_int_equal(learn(ipfix, 3, fields, 1), TEMPLATE_OK);
 	assert_int_equal(run(ipfix, &record), TEMPLATE_OK);
-	assert_int_equal(ipfix->flow.first, EXPORT_TIME - 101000000);
-	assert_int_equal(ipfix->flow.last, EXPORT_TIME - 700001000);
+	assert_int_equal(ipfix->record.flow.first, EXPORT_TIME - 101000000);
+	assert_int_equal(ipfix->record.flow.last, EXPORT_TIME - 700001000);
 
 	/* started 100 days ago: the uptime has wrapped twice */
 	record.length = 0;
@@ -490,8 +496,8 @@ test_uptime(void **state)
 	put_u64(&record, (uint64_t) (INT64_C(10000000000) - 8640000000));
 	ipfix->clock.export_time = INT64_C(10000000000000);
 	assert_int_equal(run(ipfix, &record), TEMPLATE_OK);
-	assert_int_equal(ipfix->flow.first, ipfix->clock.export_time - 5000000);
-	assert_int_equal(ipfix->flow.last, ipfix->clock.export_time);
+	assert_int_equal(ipfix->record.flow.first, ipfix->clock.export_time - 5000000);
+	assert_int_equal(ipfix->record.flow.last, ipfix->clock.export_time);
 
 	/* nonsense */
 	memset(record.data + 8, 0xff, 8);
@@ -547,9 +553,9 @@ test_variable_length(void **state)
 			put_variable_record(&record, lengths[i], lengths[COUNT(lengths) - 1 - i] % 255,
 								form == 1);
 			assert_int_equal(run(table, &record), TEMPLATE_OK);
-			assert_int_equal(table->flow.bytes, 1500);
-			assert_int_equal(table->flow.in_if, 23);
-			assert_int_equal(table->flow.src_as, 64500);
+			assert_int_equal(table->record.flow.bytes, 1500);
+			assert_int_equal(table->record.flow.in_if, 23);
+			assert_int_equal(table->record.flow.src_as, 64500);
 		}
 	table_free(table);
 }
@@ -592,9 +598,9 @@ test_variable_elements(void **state)
 	put_fill(&record, 0x20, 16);
 	put_u8(&record, 0);
 	CHECK_RUN(table, fields, &record);
-	assert_int_equal(table->flow.present, FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_SRC_ADDR));
-	assert_int_equal(table->flow.bytes, 0x010203);
-	assert_int_equal(table->flow.family, 6);
+	assert_int_equal(table->record.flow.present, FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_SRC_ADDR));
+	assert_int_equal(table->record.flow.bytes, 0x010203);
+	assert_int_equal(table->record.flow.family, 6);
 	table_free(table);
 }
 
@@ -617,19 +623,19 @@ test_enterprise(void **state)
 	put_u16(&specifiers, 1);
 	put_u16(&specifiers, 4);
 	packet = packet_init(specifiers.data, specifiers.length);
-	assert_int_equal(template_learn(table->templates, &table->key, false, &packet, 3, 1),
+	assert_int_equal(learn_specifiers(table, &packet, 3, 1),
 					 TEMPLATE_OK);
 	put_u32(&record, 999);
 	put_string(&record, 3, false);
 	put_u32(&record, 55);
 	assert_int_equal(run(table, &record), TEMPLATE_OK);
-	assert_int_equal(table->flow.bytes, 55);
+	assert_int_equal(table->record.flow.bytes, 55);
 
 	/* every specifier cut short */
 	for (size_t length = 0; length < specifiers.length; length++)
 	{
 		packet = packet_init(specifiers.data, length);
-		assert_int_equal(template_learn(table->templates, &table->key, false, &packet, 3, 1),
+		assert_int_equal(learn_specifiers(table, &packet, 3, 1),
 						 TEMPLATE_MALFORMED);
 	}
 	assert_int_equal(run(table, &record), TEMPLATE_OK);
@@ -649,7 +655,7 @@ test_v9_has_no_enterprise(void **state)
 	put_u32(&record, 55);
 	put_u16(&record, 1);
 	CHECK_RUN(table, fields, &record);
-	assert_int_equal(table->flow.bytes, 55);
+	assert_int_equal(table->record.flow.bytes, 55);
 	table_free(table);
 }
 
@@ -669,7 +675,7 @@ test_changed_template(void **state)
 	template = template_find(table->templates, &table->key);
 	template->records = 5;
 	assert_int_equal(run(table, &record), TEMPLATE_OK);
-	assert_int_equal(table->flow.bytes, 1000);
+	assert_int_equal(table->record.flow.bytes, 1000);
 
 	/* sent again: the same one */
 	assert_int_equal(learn(table, 2, before, 200), TEMPLATE_OK);
@@ -678,12 +684,12 @@ test_changed_template(void **state)
 	assert_int_equal(template->records, 5);
 
 	assert_int_equal(learn(table, 2, after, 300), TEMPLATE_OK);
-	assert_int_equal(lru_count(table->templates), 1);
+	assert_int_equal(lru_count(table->templates->all), 1);
 	assert_ptr_equal(template_find(table->templates, &table->key), template);
 	assert_int_equal(template->first_seen, 300);
 	assert_int_equal(template->records, 0);
 	assert_int_equal(run(table, &record), TEMPLATE_OK);
-	assert_int_equal(table->flow.bytes, 10);
+	assert_int_equal(table->record.flow.bytes, 10);
 	table_free(table);
 }
 
@@ -728,7 +734,7 @@ test_ports(void **state)
 		table->key.port = i;
 		assert_int_equal(learn(table, i, fields, 100 * i), TEMPLATE_OK);
 	}
-	assert_int_equal(lru_count(table->templates), 3);
+	assert_int_equal(lru_count(table->templates->all), 3);
 	for (uint16_t i = 1; i <= 3; i++)
 	{
 		table->key.port = i;
@@ -748,7 +754,7 @@ test_ports(void **state)
 		assert_int_equal(learn(table, 1, fields, i), TEMPLATE_OK);
 		assert_int_equal(template_find(table->templates, &table->key)->port, i);
 	}
-	assert_int_equal(lru_count(table->templates), 8);
+	assert_int_equal(lru_count(table->templates->all), 8);
 	assert_int_equal(template_find(table->templates, &table->key)->first_seen, 1999);
 	table_free(table);
 }
@@ -777,7 +783,7 @@ test_unusable(void **state)
 	assert_null(template_find(table->templates, &table->key));
 	assert_int_equal(learn(table, 1, fields, 1), TEMPLATE_OK);
 	assert_int_equal(learn(table, COUNT(huge), huge, 1), TEMPLATE_UNUSABLE);
-	assert_int_equal(lru_count(table->templates), 0);
+	assert_int_equal(lru_count(table->templates->all), 0);
 	assert_int_equal(learn(table, COUNT(longest), longest, 1), TEMPLATE_OK);
 	assert_int_equal(template_find(table->templates, &table->key)->record_length, 65535);
 	table_free(table);
@@ -792,7 +798,7 @@ test_malformed_keeps_the_old(void **state)
 
 	(void) state;
 	assert_int_equal(learn(table, 1, fields, 1), TEMPLATE_OK);
-	assert_int_equal(template_learn(table->templates, &table->key, false, &packet, 2, 2),
+	assert_int_equal(learn_specifiers(table, &packet, 2, 2),
 					 TEMPLATE_MALFORMED);
 	assert_int_equal(template_find(table->templates, &table->key)->record_length, 4);
 	assert_int_equal(template_find(table->templates, &table->key)->last_seen, 1);
@@ -862,7 +868,7 @@ test_plain_equals_slow(void **state)
 		}
 		assert_int_equal(learn(table, count, fields, i), TEMPLATE_OK);
 		assert_int_equal(run(table, &record), TEMPLATE_OK);
-		memcpy(&plain, &table->flow, sizeof(plain));
+		memcpy(&plain, &table->record.flow, sizeof(plain));
 		clear_absent(&plain);
 		fields_seen |= plain.present;
 
@@ -871,8 +877,8 @@ test_plain_equals_slow(void **state)
 		put_u8(&record, 0);
 		assert_int_equal(learn(table, count + 1, fields, i), TEMPLATE_OK);
 		assert_int_equal(run(table, &record), TEMPLATE_OK);
-		clear_absent(&table->flow);
-		assert_memory_equal(&table->flow, &plain, sizeof(plain));
+		clear_absent(&table->record.flow);
+		assert_memory_equal(&table->record.flow, &plain, sizeof(plain));
 	}
 	assert_int_equal(fields_seen, FLOW_BIT(FLOW_DIRECTION + 1) - 1);
 	table_free(table);
@@ -893,10 +899,10 @@ test_flood(void **state)
 		table->key.domain = 1000 + i;
 		table->key.id = (uint16_t) (256 + i % 1000);
 		assert_int_equal(learn(table, 1, fields, i), TEMPLATE_OK);
-		assert_true(lru_count(table->templates) <= 9);
+		assert_true(lru_count(table->templates->all) <= 9);
 	}
-	assert_int_equal(lru_count(table->templates), 9);
-	assert_int_equal(lru_evictions(table->templates), 20000 - 8);
+	assert_int_equal(lru_count(table->templates->all), 9);
+	assert_int_equal(lru_evictions(table->templates->all), 20000 - 8);
 	table->key.domain = 1;
 	table->key.id = 256;
 	table->key.known = true;
@@ -907,7 +913,90 @@ test_flood(void **state)
 	{
 		table->key.id = 256 + i;
 		assert_int_equal(learn(table, 1, fields, i), TEMPLATE_OK);
-		assert_true(lru_count(table->templates) <= 33);
+		assert_true(lru_count(table->templates->all) <= 33);
+	}
+	table_free(table);
+}
+
+/* One that sends too many templates loses its own oldest one, and nobody else's. */
+static void
+test_share_of_address(void **state)
+{
+	static const uint16_t fields[][2] = {{1, 4}};
+	Table	   *table = table_make(1000, FLOW_NETFLOW_V9);
+
+	(void) state;
+	table->key.address.octets[0] = 1;
+	assert_int_equal(learn(table, 1, fields, 0), TEMPLATE_OK);
+	table->key.address.octets[0] = 2;
+	for (uint16_t i = 0; i < TEMPLATE_MAX_OF_ADDRESS; i++)
+	{
+		table->key.id = 256 + i;
+		assert_int_equal(learn(table, 1, fields, i), TEMPLATE_OK);
+	}
+	assert_int_equal(table->templates->pushed_out, 0);
+
+	/* learned again: not the oldest any more */
+	table->key.id = 256;
+	assert_int_equal(learn(table, 1, fields, 600), TEMPLATE_OK);
+	table->key.domain = 77;
+	table->key.id = 5000;
+	assert_int_equal(learn(table, 1, fields, 601), TEMPLATE_OK);
+	assert_int_equal(table->templates->pushed_out, 1);
+	table->key.domain = 1;
+	table->key.id = 256;
+	assert_non_null(template_find(table->templates, &table->key));
+	table->key.id = 257;
+	assert_null(template_find(table->templates, &table->key));
+
+	for (uint16_t i = 0; i < 20000; i++)
+	{
+		table->key.id = 1000 + i;
+		assert_int_equal(learn(table, 1, fields, 700 + i), TEMPLATE_OK);
+	}
+	assert_int_equal(lru_count(table->templates->all), TEMPLATE_MAX_OF_ADDRESS + 1);
+	assert_int_equal(lru_evictions(table->templates->all), 0);
+	assert_int_equal(lru_count(table->templates->owners), 2);
+	table->key.address.octets[0] = 1;
+	table->key.id = 256;
+	assert_non_null(template_find(table->templates, &table->key));
+	table_free(table);
+}
+
+/* Owners come and go with their templates, whatever makes these go. */
+static void
+test_owners(void **state)
+{
+	static const uint16_t fields[][2] = {{1, 4}};
+	static const uint16_t huge[][2] = {{1, 65000}, {2, 65000}};
+	Table	   *table = table_make(32, FLOW_NETFLOW_V9);
+	uint64_t	seed = 9;
+
+	(void) state;
+	for (int i = 0; i < 50000; i++)
+	{
+		uint32_t	position = 0;
+		uint32_t	owners = 0;
+		bool		seen[64] = {false};
+		const Template *template;
+
+		table->key.address.octets[0] = (uint8_t) (random_next(&seed) % 64);
+		table->key.known = random_next(&seed) % 3 != 0;
+		table->key.id = (uint16_t) (256 + random_next(&seed) % 4);
+		table->key.port = (uint16_t) (random_next(&seed) % 3);
+		if (random_next(&seed) % 4 == 0)
+			(void) learn(table, 2, huge, i);
+		else
+			assert_int_equal(learn(table, 1, fields, i), TEMPLATE_OK);
+		if (i % 16 != 0)
+			continue;
+		while ((template = lru_next(table->templates->all, &position)) != NULL)
+		{
+			owners += !seen[template->address.octets[0]];
+			seen[template->address.octets[0]] = true;
+		}
+		assert_int_equal(lru_count(table->templates->owners), owners);
+		assert_int_equal(lru_evictions(table->templates->owners), 0);
 	}
 	table_free(table);
 }
@@ -932,7 +1021,7 @@ test_elements(void **state)
 		assert_int_equal(ranks[element->goal] & UINT32_C(1) << element->rank, 0);
 		ranks[element->goal] |= UINT32_C(1) << element->rank;
 	}
-	assert_int_equal(count, 40);
+	assert_int_equal(count, 59);
 	for (int goal = 0; goal < ELEMENT_GOALS; goal++)
 		assert_true(ranks[goal] & 2);
 }
@@ -964,6 +1053,8 @@ main(void)
 		cmocka_unit_test(test_malformed_keeps_the_old),
 		cmocka_unit_test(test_plain_equals_slow),
 		cmocka_unit_test(test_flood),
+		cmocka_unit_test(test_share_of_address),
+		cmocka_unit_test(test_owners),
 		cmocka_unit_test(test_elements),
 	};
 
