@@ -1,8 +1,9 @@
 #!/bin/bash
 #
-# setup.sh demo|test: installs what building and running needs and this machine
-# lacks, by apt, as root or with a sudo that asks for no password.  Otherwise it
-# prints the line to type.  Says and does nothing when nothing is missing.
+# setup.sh demo|test|fuzz|coverage: installs what building and running needs and
+# this machine lacks, by apt, as root or with a sudo that asks for no password.
+# Otherwise it prints the line to type.  Says and does nothing when nothing is
+# missing.
 #
 # It looks for the things themselves rather than for packages, so that a machine
 # where they came another way is as good.
@@ -27,17 +28,61 @@ have_header()
 	printf '#include <%s>\n' "$@" | cc -E -x c - >/dev/null 2>&1
 }
 
-look_for_tools()
+have_cmocka()
+{
+	have_header stdarg.h stddef.h stdint.h setjmp.h cmocka.h
+}
+
+# Clang comes without the library for its fuzzer in some distributions.
+have_fuzzer()
+{
+	echo 'int LLVMFuzzerTestOneInput(const char *d, long n) { return d && n < 0; }' |
+		"${CC:-clang}" -fsanitize=fuzzer,address,undefined -o /dev/null -x c - >/dev/null 2>&1
+}
+
+look_for_compiler()
 {
 	have cc && have_header stdio.h || missing+=(gcc libc6-dev)
 	have make || missing+=(make)
+}
+
+# The library of the fuzzer has the version of clang in its name.
+fuzzer_package()
+{
+	apt-cache depends clang 2>/dev/null |
+		sed -n 's/.*Depends: clang-\([0-9]*\)$/libclang-rt-\1-dev/p' | head -n 1
+}
+
+look_for_fuzzer()
+{
+	local package
+
+	have_fuzzer && have llvm-symbolizer && return
+	missing+=(clang llvm)
+	package=$(fuzzer_package)
+	if [ -n "$package" ] && apt-cache show "$package" >/dev/null 2>&1
+	then
+		missing+=("$package")
+	fi
+}
+
+look_for_coverage()
+{
+	have gcov || missing+=(gcc)
+	have_cmocka || missing+=(libcmocka-dev)
+}
+
+look_for_tools()
+{
+	look_for_compiler
 	have_header yaml.h || missing+=(libyaml-dev)
 	if [ "$purpose" = test ]
 	then
 		have prove || missing+=(perl)
 		perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
-		have_header stdarg.h stddef.h stdint.h setjmp.h cmocka.h || missing+=(libcmocka-dev)
+		have_cmocka || missing+=(libcmocka-dev)
 		have softflowd || missing_optional+=(softflowd)
+		have pmacctd || missing_optional+=(pmacct)
 	fi
 }
 
@@ -83,8 +128,20 @@ look()
 {
 	missing=()
 	missing_optional=()
-	look_for_tools
-	look_for_postgresql
+	case $purpose in
+		fuzz)
+			look_for_compiler
+			look_for_fuzzer
+			;;
+		coverage)
+			look_for_compiler
+			look_for_coverage
+			;;
+		*)
+			look_for_tools
+			look_for_postgresql
+			;;
+	esac
 }
 
 # Prints how to become root: nothing, "sudo -n", or failure.
@@ -118,8 +175,8 @@ drop_unknown()
 }
 
 # Runs apt with two files in place for as long as it runs: a server's package
-# creates and starts a cluster on its first installation, and softflowd's has a
-# service.  We need the programs only.
+# creates and starts a cluster on its first installation, and softflowd's and
+# pmacct's have services.  We need the programs only.
 install_missing()
 {
 	local as_root=$1
@@ -146,7 +203,7 @@ install_missing()
 		then
 			made_policy=yes
 			printf "%s\n" "#!/bin/sh" "case \"\$*\" in" \
-				"*postgresql*|*softflowd*) exit 101 ;;" "esac" "exit 0" >"$policy"
+				"*postgresql*|*softflowd*|*acctd*) exit 101 ;;" "esac" "exit 0" >"$policy"
 			chmod 755 "$policy"
 		fi
 		export DEBIAN_FRONTEND=noninteractive

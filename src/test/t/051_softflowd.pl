@@ -8,11 +8,14 @@
 use strict;
 use warnings;
 
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Capture;
 use IO::Socket::INET;
 use IPC::Run qw(run timeout);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-use Socket qw(AF_INET AF_INET6 inet_pton);
 use Test::More;
 
 my ($softflowd) = grep { -x } map { "$_/softflowd" } split(/:/, $ENV{PATH}), '/usr/sbin', '/usr/local/sbin';
@@ -20,8 +23,11 @@ plan skip_all => 'softflowd is not installed' unless defined $softflowd;
 
 my $directory = PostgreSQL::Test::Utils::tempdir;
 my $capture = "$directory/capture.pcap";
-my $in_capture = write_capture($capture);
+my @packets = Capture::conversations(60);
+my $in_capture = sums_by_family(@packets);
 my $port = free_udp_port();
+
+Capture::write_file($capture, time() - 60, @packets);
 
 my $node = PostgreSQL::Test::Cluster->new('softflowd');
 $node->init;
@@ -148,71 +154,19 @@ sub sum_of
 	return \%sum;
 }
 
-#
-# The capture: a conversation of each client with a server, in both directions.
-# softflowd makes a record of each direction.
-#
-
-# Writes the file, and returns the sums by family: octets from the IP header on.
-sub write_capture
+# By family: octets from the IP header on, packets, and a flow of each direction.
+sub sums_by_family
 {
-	my ($file) = @_;
-	my %sums;
-	my $start = time() - 60;
-	my $content = pack('VvvVVVV', 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1);    # Ethernet
+	my (@packets) = @_;
+	my (%sums, %seen);
 
-	for my $number (1 .. 60)
+	for my $packet (@packets)
 	{
-		my $family = $number % 3 ? 4 : 6;
-		my $protocol = $number % 2 ? 6 : 17;
-		my $client = address($family, 1, $number);
-		my $server = address($family, 2, $number % 7);
-		my @ports = (20000 + $number, $protocol == 6 ? 443 : 53);
+		my $sum = $sums{ $packet->{family} } //= { bytes => 0, packets => 0, flows => 0 };
 
-		for my $packet (0 .. $number % 9 + 1)
-		{
-			# from the client, then back, and sometimes once more to the client
-			my $back = $packet % 3;
-			my $payload = 'x' x (1 + ($number * 97 + $packet * 389) % 1300);
-			my $segment = segment($protocol, $back ? reverse(@ports) : @ports, $payload);
-			my $datagram = datagram($family, $protocol, $back ? ($server, $client) : ($client, $server), $segment);
-			my $frame = ("\0" x 12) . pack('n', $family == 4 ? 0x0800 : 0x86dd) . $datagram;
-
-			$content .= pack('VVVV', $start + $packet, $number * 1000, length $frame, length $frame) . $frame;
-			$sums{$family}{bytes} += length $datagram;
-			$sums{$family}{packets}++;
-			$sums{$family}{flows}++ if $packet < 2;
-		}
+		$sum->{bytes} += $packet->{octets};
+		$sum->{packets}++;
+		$sum->{flows}++ unless $seen{"$packet->{number} $packet->{back}"}++;
 	}
-	open(my $handle, '>:raw', $file) or die "$file: $!";
-	print $handle $content;
-	close($handle) or die "$file: $!";
 	return \%sums;
-}
-
-sub address
-{
-	my ($family, $network, $host) = @_;
-
-	return inet_pton(AF_INET, "10.$network.0.$host") if $family == 4;
-	return inet_pton(AF_INET6, sprintf('2001:db8:%x::%x', $network, $host));
-}
-
-# TCP with ACK alone, so that no flow ends early, or UDP.
-sub segment
-{
-	my ($protocol, $from, $to, $payload) = @_;
-
-	return pack('nnNNCCnnn', $from, $to, 1, 1, 5 << 4, 0x10, 65535, 0, 0) . $payload
-	  if $protocol == 6;
-	return pack('nnnn', $from, $to, 8 + length $payload, 0) . $payload;
-}
-
-sub datagram
-{
-	my ($family, $protocol, $from, $to, $segment) = @_;
-
-	return pack('CCnnnCCn', 0x45, 0, 20 + length $segment, 0, 0, 64, $protocol, 0) . $from . $to . $segment
-	  if $family == 4;
-	return pack('NnCC', 6 << 28, length $segment, $protocol, 64) . $from . $to . $segment;
 }
