@@ -242,7 +242,7 @@ CREATE FUNCTION lastfluss._status(
     OUT state text, OUT since timestamptz, OUT listeners text[], OUT receivers integer,
     OUT datagrams bigint, OUT records bigint, OUT unmatched bigint, OUT unknown_sampling bigint,
     OUT other_direction bigint, OUT lost bigint, OUT kernel_drops bigint, OUT folded bigint,
-    OUT stretched bigint, OUT counters_dropped bigint,
+    OUT stretched bigint, OUT counters_dropped bigint, OUT templates_evicted bigint,
     OUT intervals_waiting integer, OUT last_interval timestamptz, OUT intervals bigint,
     OUT rows bigint, OUT write_ms double precision, OUT memory bigint,
     OUT last_error text, OUT last_error_at timestamptz)
@@ -262,6 +262,7 @@ COMMENT ON COLUMN lastfluss.status.unmatched IS 'records of which neither interf
 COMMENT ON COLUMN lastfluss.status.unknown_sampling IS 'records counted with rate 1, because nobody told the sampling rate';
 COMMENT ON COLUMN lastfluss.status.other_direction IS 'records that an interface''s "count" has left out';
 COMMENT ON COLUMN lastfluss.status.counters_dropped IS 'counter samples that found no room while they waited for the writer';
+COMMENT ON COLUMN lastfluss.status.templates_evicted IS 'templates forgotten because there were too many, of one host or in all';
 COMMENT ON COLUMN lastfluss.status.lost IS 'missing by the exporters'' sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
 COMMENT ON COLUMN lastfluss.status.kernel_drops IS 'datagrams that the kernel dropped because the receive buffer was full';
 COMMENT ON COLUMN lastfluss.status.folded IS 'additions that went to rows with remote_asn null, because an interval had lastfluss.max_entries rows';
@@ -276,7 +277,8 @@ COMMENT ON COLUMN lastfluss.status.last_error IS 'why intervals cannot be writte
 
 CREATE FUNCTION lastfluss._exporters(
     OUT host inet, OUT domain bigint, OUT protocol text, OUT port integer, OUT configured boolean,
-    OUT datagrams bigint, OUT records bigint, OUT no_octets bigint, OUT options bigint,
+    OUT datagrams bigint, OUT records bigint, OUT no_octets bigint,
+    OUT unmatched bigint, OUT unknown_sampling bigint, OUT options bigint,
     OUT lost bigint, OUT waiting_sets bigint, OUT late_sets bigint, OUT templates_pushed_out bigint,
     OUT discarded bigint, OUT multiple bigint,
     OUT sampling bigint, OUT sampling_origin text, OUT clock_skew interval,
@@ -296,7 +298,7 @@ COMMENT ON FUNCTION lastfluss._templates() IS 'the rows of lastfluss.templates';
 CREATE VIEW lastfluss.exporters AS
 SELECT e.host, e.domain, e.protocol, e.port, e.configured, e.datagrams, e.records, e.lost,
        e.sampling, e.sampling_origin, coalesce(t.templates, 0) AS templates, e.clock_skew,
-       e.first_seen, e.last_seen, e.options, e.no_octets, e.waiting_sets, e.late_sets,
+       e.first_seen, e.last_seen, e.options, e.no_octets, e.unmatched, e.unknown_sampling, e.waiting_sets, e.late_sets,
        e.templates_pushed_out, e.discarded, e.multiple, e.errors
 FROM lastfluss._exporters() e
 LEFT JOIN (SELECT host, domain, protocol, count(*) AS templates
@@ -313,6 +315,8 @@ COMMENT ON COLUMN lastfluss.exporters.templates IS 'templates that are known now
 COMMENT ON COLUMN lastfluss.exporters.clock_skew IS 'its clock minus ours';
 COMMENT ON COLUMN lastfluss.exporters.options IS 'options records received';
 COMMENT ON COLUMN lastfluss.exporters.no_octets IS 'data records without any octet counter, which count for nothing';
+COMMENT ON COLUMN lastfluss.exporters.unmatched IS 'data records of which neither interface is configured';
+COMMENT ON COLUMN lastfluss.exporters.unknown_sampling IS 'data records counted with rate 1, because nobody told the sampling rate';
 COMMENT ON COLUMN lastfluss.exporters.sampling_origin IS 'record: a field of the record, or sFlow''s sample; sampler: options data of the sampler that the record names; exporter: options data of its only sampler; header: of v5; unknown';
 COMMENT ON COLUMN lastfluss.exporters.waiting_sets IS 'data sets that wait for their template now';
 COMMENT ON COLUMN lastfluss.exporters.late_sets IS 'data sets decoded when their template had come';
@@ -321,9 +325,24 @@ COMMENT ON COLUMN lastfluss.exporters.discarded IS 'sFlow: samples of packets th
 COMMENT ON COLUMN lastfluss.exporters.multiple IS 'sFlow: samples of packets that went to several interfaces, which count for none';
 COMMENT ON COLUMN lastfluss.exporters.errors IS 'what could not be decoded, by cause';
 
-CREATE VIEW lastfluss.templates AS SELECT * FROM lastfluss._templates();
+CREATE FUNCTION lastfluss._waiting(
+    OUT host inet, OUT port integer, OUT domain bigint, OUT id integer, OUT protocol text,
+    OUT octets integer, OUT received timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'lastfluss_waiting' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION lastfluss._waiting() IS 'data sets that wait for their template';
+
+CREATE VIEW lastfluss.templates AS
+SELECT host, port, domain, id, protocol, kind, fields, record_length, variable_length, records,
+       0::bigint AS waiting_sets, first_seen, last_seen
+FROM lastfluss._templates()
+UNION ALL
+SELECT host, port, domain, id, protocol, 'awaited', NULL, NULL, NULL, 0,
+       count(*), min(received), max(received)
+FROM lastfluss._waiting() GROUP BY host, port, domain, id, protocol;
 COMMENT ON VIEW lastfluss.templates IS 'templates of NetFlow v9 and IPFIX that were learned';
-COMMENT ON COLUMN lastfluss.templates.kind IS 'data or options';
+COMMENT ON COLUMN lastfluss.templates.kind IS 'data, options, or awaited: data sets wait for it';
+COMMENT ON COLUMN lastfluss.templates.waiting_sets IS 'data sets that wait for it';
 COMMENT ON COLUMN lastfluss.templates.record_length IS 'octets; with variable-length fields the least';
 COMMENT ON COLUMN lastfluss.templates.last_seen IS 'when the exporter sent it last';
 
@@ -482,9 +501,9 @@ BEGIN
         FROM lastfluss.seen_interfaces s WHERE NOT s.configured
           AND s.host NOT IN (SELECT o.host FROM lastfluss.seen_interfaces o WHERE o.configured)
         GROUP BY s.host;
-    RETURN QUERY SELECT 'warning', 'sampling', format('%s records were counted without a sampling rate', now_is.unknown_sampling),
-            'If the router samples, set the rate: UPDATE lastfluss.interface SET sample = 1000 WHERE host = ...; if not, set it to 1.'
-        WHERE now_is.unknown_sampling > 0;
+    RETURN QUERY SELECT 'warning', 'sampling', format('%s records of %s were counted without a sampling rate', sum(e.unknown_sampling), host(e.host)),
+            format('If it samples 1 in 1000: UPDATE lastfluss.interface SET sample = 1000 WHERE host = ''%s''; if it does not: SET sample = 1.', host(e.host))
+        FROM lastfluss.exporters e GROUP BY e.host HAVING sum(e.unknown_sampling) > 0;
     RETURN QUERY SELECT 'warning', 'double counting',
             format('%s reports the traffic of interface %s (%s) at ingress and at egress', host(s.host), s.id, array_to_string(s.names, ', ')),
             format('Have the router watch one direction only, or: UPDATE lastfluss.interface SET count = ''ingress'' WHERE host = ''%s'';', host(s.host))
@@ -694,4 +713,4 @@ GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
     lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
-    lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings() TO pg_monitor;
+    lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting() TO pg_monitor;

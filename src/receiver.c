@@ -538,6 +538,10 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 		.counters = receiver_take_counters,
 		.interface = receiver_take_interface
 	};
+	const Account *account = &receiver->mine->account;
+	Exporter   *sender;
+	uint64		unmatched = account->unmatched;
+	uint64		unknown_sampling = account->unknown_sampling;
 	SocketDatagram arrived;
 	Datagram	datagram;
 
@@ -551,6 +555,13 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 	sink->host = arrived.source;
 	sink->known = datagram.known;
 	(void) decode_datagram(receiver->mine->decoder, &datagram, false, &sinks);
+
+	/* All records of a datagram are its sender's. */
+	sender = receiver->mine->decoder->sender;
+	if (sender == NULL)
+		return;
+	sender->unmatched += account->unmatched - unmatched;
+	sender->unknown_sampling += account->unknown_sampling - unknown_sampling;
 }
 
 /* One batch into the open interval.  True when an interval was closed. */

@@ -203,6 +203,7 @@ typedef struct StatusTotals
 	uint64		unknown_sampling;
 	uint64		other_direction;
 	uint64		counters_dropped;
+	uint64		templates_evicted;
 	int			running;
 	int			open_listeners;
 	int			failed_listeners;
@@ -238,6 +239,8 @@ status_sum_receiver(int number, StatusTotals *totals)
 	totals->unknown_sampling += receiver->account.unknown_sampling;
 	totals->other_direction += receiver->account.other_direction;
 	totals->counters_dropped += receiver->counters_dropped;
+	totals->templates_evicted += receiver->decoder->templates->pushed_out +
+		lru_evictions(receiver->decoder->templates->all);
 	totals->kernel_drops += receiver->kernel_drops;
 	totals->stretched += receiver->stretched;
 	while ((exporter = lru_next(receiver->decoder->exporters, &position)) != NULL)
@@ -344,6 +347,7 @@ lastfluss_status(PG_FUNCTION_ARGS)
 	row_add_number(&row, totals.folded);
 	row_add_number(&row, totals.stretched);
 	row_add_number(&row, totals.counters_dropped);
+	row_add_number(&row, totals.templates_evicted);
 	row_add(&row, Int32GetDatum((int32) totals.waiting));
 	if (head->intervals_written > 0)
 		row_add(&row, TimestampTzGetDatum(head->last_interval));
@@ -423,6 +427,8 @@ status_put_exporter(const Exporter *exporter, FunctionCallInfo fcinfo)
 	row_add_number(&row, exporter->datagrams);
 	row_add_number(&row, exporter->records);
 	row_add_number(&row, exporter->no_octets);
+	row_add_number(&row, exporter->unmatched);
+	row_add_number(&row, exporter->unknown_sampling);
 	row_add_number(&row, exporter->options);
 	row_add_number(&row, exporter->lost);
 	row_add_number(&row, exporter->waiting_sets);
@@ -506,6 +512,72 @@ static const char *
 status_text(const char *text)
 {
 	return pg_any_to_server(text, strlen(text), PG_UTF8);
+}
+
+/*
+ * lastfluss._waiting(): a row for each data set that waits for its template.
+ */
+
+typedef struct StatusWaiting
+{
+	uint32		count;
+	uint32		room;
+	PendingSet *sets;
+} StatusWaiting;
+
+static void
+status_take_waiting(void *context, const PendingSet *set)
+{
+	StatusWaiting *waiting = context;
+
+	if (waiting->count < waiting->room)
+		waiting->sets[waiting->count++] = *set;
+}
+
+/* Some may come between the look at their number and the copy: these are left out. */
+static void
+status_copy_waiting(int number, StatusWaiting *waiting)
+{
+	const Pending *pending = shared->receivers[number].decoder->pending;
+
+	waiting->room = pending_count(pending);
+	waiting->sets = palloc((waiting->room + 1) * sizeof(PendingSet));
+	waiting->count = 0;
+	LWLockAcquire(shared->receiver_locks[number], LW_SHARED);
+	pending_each(pending, status_take_waiting, waiting);
+	LWLockRelease(shared->receiver_locks[number]);
+}
+
+static void
+status_put_waiting(const PendingSet *set, FunctionCallInfo fcinfo)
+{
+	StatusRow	row = {0};
+
+	row_add(&row, status_inet(&set->key.address));
+	row_add(&row, Int32GetDatum(set->key.port));
+	row_add_number(&row, set->key.domain);
+	row_add(&row, Int32GetDatum(set->key.id));
+	row_add_text(&row, status_protocol_name(set->key.protocol));
+	row_add(&row, Int32GetDatum((int32) set->length));
+	row_add_time(&row, set->received);
+	row_put(&row, fcinfo);
+}
+
+PG_FUNCTION_INFO_V1(lastfluss_waiting);
+Datum
+lastfluss_waiting(PG_FUNCTION_ARGS)
+{
+	lastfluss_require_preload();
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		StatusWaiting waiting;
+
+		status_copy_waiting(i, &waiting);
+		for (uint32 j = 0; j < waiting.count; j++)
+			status_put_waiting(&waiting.sets[j], fcinfo);
+	}
+	return (Datum) 0;
 }
 
 static void

@@ -79,7 +79,7 @@ decode_find_format(uint16_t version)
 
 /* A message of which not even the format is known. */
 static size_t
-decode_fail(const Message *message, DecodeError error)
+decode_fail(Message *message, DecodeError error)
 {
 	message_exporter(message, 0, 0)->errors[error]++;
 	return 0;
@@ -147,5 +147,6 @@ decode_datagram(Decoder *decoder, const Datagram *datagram, bool may_continue,
 	consumed = decode_message(&message);
 	decoder->datagrams++;
 	decoder->records += message.records;
+	decoder->sender = message.sender;
 	return consumed;
 }

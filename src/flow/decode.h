@@ -31,6 +31,7 @@ typedef struct Decoder
 	Pending    *pending;
 	uint64_t	datagrams;		/* all that came, good or bad */
 	uint64_t	records;		/* data records handed to the sink */
+	Exporter   *sender;			/* of the last datagram, until the next one */
 } Decoder;
 
 typedef struct Datagram

@@ -51,6 +51,8 @@ typedef struct Exporter
 	uint64_t	datagrams;
 	uint64_t	records;		/* data records */
 	uint64_t	no_octets;		/* of these, without any octet counter */
+	uint64_t	unmatched;		/* of these, neither interface configured */
+	uint64_t	unknown_sampling;	/* of these, counted with a rate that nobody told */
 	uint64_t	options;		/* options records */
 	uint64_t	lost;			/* by sequence numbers; unit: the format's */
 	uint64_t	templates;		/* template records received */

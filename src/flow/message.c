@@ -5,7 +5,7 @@
 #include "message.h"
 
 Exporter *
-message_exporter(const Message *message, uint8_t protocol, uint32_t domain)
+message_exporter(Message *message, uint8_t protocol, uint32_t domain)
 {
 	Exporter   *exporter = exporter_get(message->exporters, message->source, domain,
 										protocol, message->known);
@@ -15,6 +15,7 @@ message_exporter(const Message *message, uint8_t protocol, uint32_t domain)
 	exporter->last_seen = message->received;
 	exporter->port = message->port;
 	exporter->datagrams++;
+	message->sender = exporter;
 	return exporter;
 }
 

@@ -26,6 +26,7 @@ typedef struct Message
 	Pending    *pending;
 	const FlowSinks *sinks;
 	uint64_t	records;		/* handed to the sink */
+	Exporter   *sender;			/* its entry, once the format has found it */
 } Message;
 
 /*
@@ -35,7 +36,7 @@ typedef struct Message
 typedef size_t (*MessageDecoder) (Message *message);
 
 /* The entry of the exporter that sent the message, with the message counted. */
-extern Exporter *message_exporter(const Message *message, uint8_t protocol, uint32_t domain);
+extern Exporter *message_exporter(Message *message, uint8_t protocol, uint32_t domain);
 
 /* Hands a data record to the sink and counts it; fills in when it was received. */
 static inline void

@@ -153,6 +153,24 @@ pending_count(const Pending *pending)
 	return pending->classes[LRU_KNOWN].count + pending->classes[LRU_STRANGER].count;
 }
 
+void
+pending_each(const Pending *pending,
+			 void (*see) (void *context, const PendingSet *set), void *context)
+{
+	for (int class = 0; class < PENDING_CLASSES; class++)
+	{
+		uint32_t	number = pending->classes[class].oldest;
+
+		while (number != PENDING_NONE)
+		{
+			const PendingEntry *entry = pending_entry(pending, number);
+
+			see(context, &entry->set);
+			number = entry->newer[PENDING_BY_CLASS];
+		}
+	}
+}
+
 static LruClass
 pending_class(const TemplateKey *key)
 {

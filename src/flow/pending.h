@@ -62,4 +62,8 @@ extern void pending_expire(Pending *pending, int64_t now, const PendingDrop *dro
 /* How many sets wait. */
 extern uint32_t pending_count(const Pending *pending);
 
+/* Shows them all. */
+extern void pending_each(const Pending *pending,
+						 void (*see) (void *context, const PendingSet *set), void *context);
+
 #endif							/* LASTFLUSS_PENDING_H */

@@ -162,6 +162,9 @@ $collector->wait_received;
 is( $collector->sql(
 		q{SELECT datagrams, records, templates, waiting_sets, errors FROM lastfluss.exporters WHERE host = '127.0.0.15'}),
 	'1|0|0|1|{}', 'data before its template waits');
+is( $collector->sql(
+		q{SELECT id, kind, waiting_sets FROM lastfluss.templates WHERE host = '127.0.0.15'}),
+	'256|awaited|1', 'for a template that is shown');
 $early->send_template;
 $early->send({ in => 1, out => 5, bytes => 10, packets => 1 });
 $collector->wait_written;

@@ -50,6 +50,8 @@ SQL
 8|f|TenGigE0/0/0/2|
 9|f||
 ROWS
+is($collector->sql(q{SELECT records, unmatched FROM lastfluss.exporters WHERE host = '127.0.0.21'}),
+	'1|1', 'records of interfaces that are not configured are counted');
 like($collector->sql(q{SELECT advice FROM lastfluss.doctor() WHERE topic = 'interfaces'}),
 	qr/^SELECT lastfluss\.add_interface\('name', '127\.0\.0\.21', 7\)/, 'the doctor asks for them');
 is($collector->sql(q{SELECT lastfluss.adopt_interfaces('127.0.0.21')}), 2, 'they are adopted');
@@ -72,8 +74,11 @@ my $rates = set(301, join('', map { pack('NCCN', 0, @$_) } [ 1, 2, 100 ], [ 2, 2
 $sampled->send({ in => 1, out => 9, bytes => 1, packets => 1, sampler => 1 });
 $collector->wait_received;
 is($collector->sql('SELECT unknown_sampling FROM lastfluss.status'), 2, 'a rate that nobody told, as above');
-is($collector->sql(q{SELECT errors FROM lastfluss.exporters WHERE host = '127.0.0.22'}),
-	'{"unknown_sampler": 1}', 'by a sampler that nobody described');
+is( $collector->sql(
+		q{SELECT records, unmatched, unknown_sampling, errors FROM lastfluss.exporters WHERE host = '127.0.0.22'}),
+	'1|0|1|{"unknown_sampler": 1}', 'by a sampler that nobody described');
+like($collector->sql(q{SELECT finding FROM lastfluss.doctor() WHERE topic = 'sampling'}),
+	qr/^1 records of 127\.0\.0\.22 were counted without a sampling rate/m, 'the doctor says whose it is');
 $sampled->send_octets($sampled->message($samplers, $rates));
 $sampled->send({ in => 1, out => 9, bytes => 1, packets => 1, sampler => 1 },
 	{ in => 1, out => 9, bytes => 1, packets => 1, sampler => 2 });

@@ -90,17 +90,35 @@ take(Store *store, uint8_t host, uint16_t id, uint32_t length, uint8_t octet)
 }
 
 static void
+sum_lengths(void *context, const PendingSet *set)
+{
+	*(uint32_t *) context += set->length;
+}
+
+/* The octets of all the sets that are shown. */
+static uint32_t
+shown(const Store *store)
+{
+	uint32_t	octets = 0;
+
+	pending_each(store->pending, sum_lengths, &octets);
+	return octets;
+}
+
+static void
 test_in_order(void **state)
 {
 	Store	   *store = store_make(64 * 1024);
 
 	(void) state;
+	assert_int_equal(shown(store), 0);
 	assert_true(add(store, 1, 300, true, 1, 1, 10));
 	assert_true(add(store, 1, 301, true, 256, 2, 11));
 	assert_true(add(store, 2, 300, false, 257, 3, 12));
 	assert_true(add(store, 1, 300, true, 1000, 4, 13));
 	assert_true(add(store, 1, 300, false, 512, 5, 14));
 	assert_int_equal(pending_count(store->pending), 5);
+	assert_int_equal(shown(store), 1 + 256 + 257 + 1000 + 512);
 
 	assert_false(take(store, 3, 300, 0, 0));
 	assert_false(take(store, 2, 301, 0, 0));
@@ -108,6 +126,7 @@ test_in_order(void **state)
 	assert_true(take(store, 1, 300, 1000, 4));
 	assert_true(take(store, 1, 300, 512, 5));
 	assert_false(take(store, 1, 300, 0, 0));
+	assert_int_equal(shown(store), 256 + 257);
 	assert_true(take(store, 2, 300, 257, 3));
 	assert_true(take(store, 1, 301, 256, 2));
 	assert_int_equal(pending_count(store->pending), 0);
