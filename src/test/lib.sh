@@ -140,6 +140,7 @@ copy_tree()
 	else
 		tar -c -C "$from" --anchored --exclude=./.git --exclude=./demo \
 			--exclude=./results --exclude=./tmp_check --exclude=./src/test/unit/build \
+			--exclude=./src/test/fuzz/build \
 			--exclude=./src/test/generator/generator --no-anchored \
 			--exclude='*.o' --exclude='*.so' --exclude='*.bc' -f - . | tar -x -C "$to" -f -
 	fi

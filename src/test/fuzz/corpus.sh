@@ -61,7 +61,8 @@ from_exporter()
 	perl "$here/traffic.pl" catch "$port" "$caught" &
 	catcher=$!
 	sleep 0.5
-	timeout 20 "$@" >"$work/$name.log" 2>&1 || :
+	# there, as some tell the name of the file as that of the interface
+	(cd "$work" && timeout 20 "$@") >"$work/$name.log" 2>&1 || :
 	wait "$catcher"
 	if [ -f "$caught/001" ]
 	then
@@ -79,7 +80,7 @@ from_softflowd()
 	for version in 5 9 10
 	do
 		port=$(free_port udp)
-		from_exporter "softflowd-$version" "$port" softflowd -d -r "$work/traffic" -v "$version" \
+		from_exporter "softflowd-$version" "$port" softflowd -d -r traffic -v "$version" \
 			-n "127.0.0.1:$port" -p none -c none
 	done
 }
@@ -92,14 +93,14 @@ from_pmacctd()
 	for version in 5 9 10
 	do
 		port=$(free_port udp)
-		printf '%s\n' 'daemonize: false' "pcap_savefile: $work/traffic" 'plugins: nfprobe' \
+		printf '%s\n' 'daemonize: false' 'pcap_savefile: traffic' 'plugins: nfprobe' \
 			"nfprobe_receiver: 127.0.0.1:$port" "nfprobe_version: $version" \
 			'aggregate: src_host, dst_host, src_port, dst_port, proto, src_as, dst_as, in_iface, out_iface' \
 			>"$work/pmacctd.conf"
 		from_exporter "nfprobe-$version" "$port" pmacctd -f "$work/pmacctd.conf"
 	done
 	port=$(free_port udp)
-	printf '%s\n' 'daemonize: false' "pcap_savefile: $work/traffic" 'plugins: sfprobe' \
+	printf '%s\n' 'daemonize: false' 'pcap_savefile: traffic' 'plugins: sfprobe' \
 		"sfprobe_receiver: 127.0.0.1:$port" 'sampling_rate: 1' >"$work/pmacctd.conf"
 	from_exporter sfprobe "$port" pmacctd -f "$work/pmacctd.conf"
 }
@@ -113,7 +114,7 @@ from_found()
 
 	[ -d "$build/found/$kind" ] || return 0
 	cp -r "$work/$kind" "$work/known-$kind"
-	"$build/fuzz_$kind" -merge=1 -use_counters=0 -max_len=4096 "$work/known-$kind" \
+	"$build/fuzz_$kind" -merge=1 -use_counters=0 -max_len=2048 "$work/known-$kind" \
 		"$build/found/$kind" >"$work/merge.log" 2>&1 || die "$(tail -n 30 "$work/merge.log")"
 	for file in "$work/known-$kind"/*
 	do
@@ -161,7 +162,7 @@ merge()
 
 clean_environment
 bash "$here/../setup.sh" fuzz
-make -s -C "$here" -j "$(nproc)" all seed
+make -s -C "$here" -j "$(nproc)" CC="${CC:-clang}" all seed
 mkdir "$work"/{datagrams,capture,image}
 perl "$here/traffic.pl" capture "$work/traffic"
 cp "$work/traffic" "$work/capture/ethernet"

@@ -5,7 +5,9 @@
 # then harness_image.  What they find new is kept in build/found/, so that the next
 # run goes on from there.
 #
-#   FUZZ_EXTRA=DIR    captures and datagrams below DIR are inputs, too
+#   FUZZ_EXTRA=DIR    captures and datagrams below DIR are inputs, too; what comes of
+#                     them is kept apart, in build/found-extra/, and stays out of the
+#                     corpus (corpus.sh)
 #   CC=clang-16       another clang
 #
 # Ends with a line for each; fails when there was a finding, of which the input is
@@ -118,11 +120,12 @@ main()
 
 	[ "$half" -gt 0 ] || die "make fuzz SECONDS=$seconds: must be 2 or more"
 	bash "$here/../setup.sh" fuzz
-	make -s -C "$here" -j "$(nproc)"
+	make -s -C "$here" -j "$(nproc)" CC="${CC:-clang}"
 	rm -rf "$build/extra" "$logs"
 	mkdir -p "$findings" "$logs"
 	if [ -n "${FUZZ_EXTRA:-}" ]
 	then
+		found=$build/found-extra
 		make_extra "$FUZZ_EXTRA"
 	fi
 
