@@ -497,7 +497,7 @@ BEGIN
 
     -- Are its interfaces configured, and is what is counted right?
     RETURN QUERY SELECT 'warning', 'interfaces', format('%s interfaces of %s carry traffic and are not configured', count(*), host(s.host)),
-            format('SELECT lastfluss.add_interface(''name'', ''%s'', %s);  -- all: SELECT * FROM lastfluss.seen_interfaces', host(s.host), (array_agg(s.id ORDER BY s.in_bytes + s.out_bytes DESC))[1])
+            format('SELECT lastfluss.add_interface(''name'', ''%s'', %s);  -- all: SELECT * FROM lastfluss.seen_interfaces', host(s.host), (array_agg(s.id ORDER BY s.in_bytes::numeric + s.out_bytes DESC))[1])
         FROM lastfluss.seen_interfaces s WHERE NOT s.configured
           AND s.host NOT IN (SELECT o.host FROM lastfluss.seen_interfaces o WHERE o.configured)
         GROUP BY s.host;

@@ -737,6 +737,8 @@ lastfluss_writer_main(Datum arg)
 	writer.context = AllocSetContextCreate(TopMemoryContext, "lastfluss writer",
 										   ALLOCSET_DEFAULT_SIZES);
 	writer_recover();
+	/* What a writer before us could not do, we have not tried yet. */
+	shared_set_error(NULL);
 
 	while (!ShutdownRequestPending)
 	{

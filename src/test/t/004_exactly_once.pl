@@ -212,6 +212,12 @@ $collector->becomes("SELECT last_error LIKE '%_written%' FROM lastfluss.status",
 	'without the table of notes nothing is collected, and status says why');
 $collector->sql('ALTER TABLE lastfluss.hidden RENAME TO _written');
 $collector->becomes('SELECT state FROM lastfluss.status', 'collecting', 'until it is back');
+# Another writer knows nothing of the error, and must not leave it standing.
+$collector->sql('ALTER TABLE lastfluss._written RENAME TO hidden');
+$collector->wait_for("SELECT last_error LIKE '%_written%' FROM lastfluss.status", 't');
+$collector->sql(q{SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'lastfluss writer'});
+$collector->sql('ALTER TABLE lastfluss.hidden RENAME TO _written');
+$collector->becomes('SELECT state FROM lastfluss.status', 'collecting', 'and with another writer');
 unlike(slurp_file($node->logfile), qr/terminated by signal/, 'no worker has crashed');
 
 $collector->stop;
