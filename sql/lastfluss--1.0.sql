@@ -484,7 +484,7 @@ BEGIN
     RETURN QUERY SELECT 'warning', 'datagrams', 'no datagram has come',
             'Look at the export address and port on the router, and at the firewall: tcpdump -n udp port 2055 shows what arrives.'
         WHERE now_is.datagrams = 0 AND now_is.state = 'collecting';
-    RETURN QUERY SELECT CASE WHEN e.records = 0 THEN 'error' ELSE 'warning' END, 'decoding',
+    RETURN QUERY SELECT CASE WHEN sum(e.records) = 0 THEN 'error' ELSE 'warning' END, 'decoding',
             format('%s datagrams or sets of %s were not decoded: %s', sum(v.value::bigint), host(e.host), v.key),
             CASE v.key
             WHEN 'no_template' THEN 'Have the router send its templates more often (every minute or so).'
@@ -493,7 +493,7 @@ BEGIN
             WHEN 'unknown_sampler' THEN 'Have the router export its sampler table as options data, or set "sample" of its interfaces.'
             ELSE 'The datagrams contradict themselves; the software of the router may have a bug.' END
         FROM lastfluss.exporters e, jsonb_each_text(e.errors) v
-        GROUP BY e.host, v.key, e.records HAVING sum(v.value::bigint) > 0;
+        GROUP BY e.host, v.key;
 
     -- Are its interfaces configured, and is what is counted right?
     RETURN QUERY SELECT 'warning', 'interfaces', format('%s interfaces of %s carry traffic and are not configured', count(*), host(s.host)),
@@ -508,14 +508,15 @@ BEGIN
             format('%s reports the traffic of interface %s (%s) at ingress and at egress', host(s.host), s.id, array_to_string(s.names, ', ')),
             format('Have the router watch one direction only, or: UPDATE lastfluss.interface SET count = ''ingress'' WHERE host = ''%s'';', host(s.host))
         FROM lastfluss.seen_interfaces s WHERE s.configured AND s.reported_twice;
-    RETURN QUERY SELECT 'warning', 'clock', format('the clock of %s is off by %s', host(e.host), e.clock_skew),
+    RETURN QUERY SELECT DISTINCT ON (e.host) 'warning', 'clock', format('the clock of %s is off by %s', host(e.host), e.clock_skew),
             'Nothing is lost by it; set its clock by NTP all the same.'
-        FROM lastfluss.exporters e WHERE abs(extract(epoch FROM e.clock_skew)) > 30;
+        FROM lastfluss.exporters e WHERE abs(extract(epoch FROM e.clock_skew)) > 30
+        ORDER BY e.host, abs(extract(epoch FROM e.clock_skew)) DESC;
 
     -- Is something lost?
-    RETURN QUERY SELECT 'warning', 'loss', format('%s datagrams or records of %s are missing by its sequence numbers', e.lost, host(e.host)),
+    RETURN QUERY SELECT 'warning', 'loss', format('%s datagrams or records of %s are missing by its sequence numbers', sum(e.lost), host(e.host)),
             'Look for drops on the way: on the router, in the network, and in kernel_drops of lastfluss.status.'
-        FROM lastfluss.exporters e WHERE e.lost > 0;
+        FROM lastfluss.exporters e WHERE e.lost > 0 GROUP BY e.host;
     RETURN QUERY SELECT 'warning', 'loss', format('the kernel has dropped %s datagrams', now_is.kernel_drops),
             'Allow larger receive buffers: sysctl -w net.core.rmem_max=33554432, then restart the server.'
         WHERE now_is.kernel_drops > 0;
