@@ -10,9 +10,6 @@
  */
 #include "postgres.h"
 
-#include <arpa/inet.h>
-#include <unistd.h>
-
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -28,27 +25,14 @@
 
 #include "compat.h"
 #include "lastfluss.h"
+#include "listener.h"
 #include "prefixes.h"
 #include "shared.h"
 #include "socket.h"
 
-#define RECEIVER_RETRY			5000000 /* microseconds until a port is tried again */
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
 #define RECEIVER_NO_BUFFER		(-1)
-
-typedef struct Listener
-{
-	ListenerConfig config;
-	int			fd;				/* -1: not open */
-	bool		only_ipv6;		/* leaves IPv4 of the port to another one */
-	bool		covered;		/* another one receives for it */
-	int			error;			/* errno of the last try */
-	int			buffer;
-	uint32		overflows;		/* as the socket counts them */
-	uint64		kernel_drops;
-	int64		retry_at;
-} Listener;
 
 typedef struct Receiver
 {
@@ -62,9 +46,7 @@ typedef struct Receiver
 	SocketBatch *batch;
 	WaitEventSet *events;
 	int			open;			/* buffer that is OPEN, or RECEIVER_NO_BUFFER */
-	int			listener_count;
-	Listener	listeners[SHARED_MAX_LISTENERS];
-	bool		small_buffer_logged;
+	Listeners	listeners;
 } Receiver;
 
 static Receiver *receiver = NULL;
@@ -190,145 +172,18 @@ receiver_turn_interval(int64 now)
  * Listeners.
  */
 
-static const char *
-receiver_listener_name(const ListenerConfig *config)
-{
-	static char name[80];
-	char		address[INET6_ADDRSTRLEN];
-
-	if (config->ipv4)
-		inet_ntop(AF_INET, config->address.octets + 12, address, sizeof(address));
-	else
-		inet_ntop(AF_INET6, config->address.octets, address, sizeof(address));
-	snprintf(name, sizeof(name), config->ipv4 ? "%s:%u" : "[%s]:%u", address, config->port);
-	return name;
-}
-
-static bool
-receiver_any_address(const ListenerConfig *config)
-{
-	static const uint8_t zeros[16] = {0};
-
-	return memcmp(config->address.octets + (config->ipv4 ? 12 : 0), zeros,
-				  config->ipv4 ? 4 : 16) == 0;
-}
-
-/* Is there a listener on all addresses of that port, IPv4's or "::"? */
-static bool
-receiver_has_any(bool ipv4, uint16 port)
-{
-	for (uint32 i = 0; i < receiver->config->listener_count; i++)
-	{
-		const ListenerConfig *other = &receiver->config->listeners[i];
-
-		if (other->ipv4 == ipv4 && other->port == port && receiver_any_address(other))
-			return true;
-	}
-	return false;
-}
-
-/* Does another listener want IPv4 of the port that "::" would take as well? */
-static bool
-receiver_port_shared_with_ipv4(const ListenerConfig *config)
-{
-	return !config->ipv4 && receiver_any_address(config) &&
-		receiver_has_any(true, config->port);
-}
-
-/*
- * Does a listener on all addresses receive what this one would?  Then it needs
- * no socket, and could not bind one.
- */
-static bool
-receiver_is_covered(const ListenerConfig *config)
-{
-	if (receiver_any_address(config))
-		return false;
-	return receiver_has_any(false, config->port) ||
-		(config->ipv4 && receiver_has_any(true, config->port));
-}
-
-/* "::" stands for everything; where the kernel has no IPv6, that is IPv4. */
-static int
-receiver_open_socket(Listener *listener)
-{
-	int			fd;
-
-	listener->only_ipv6 = receiver_port_shared_with_ipv4(&listener->config);
-	fd = socket_open(&listener->config, listener->only_ipv6, lastfluss_receivers,
-					 &listener->buffer);
-	if (fd < 0 && errno == EAFNOSUPPORT && receiver_any_address(&listener->config))
-	{
-		ListenerConfig ipv4 = {.ipv4 = true,.port = listener->config.port};
-
-		fd = socket_open(&ipv4, false, lastfluss_receivers, &listener->buffer);
-	}
-	return fd;
-}
-
-static void
-receiver_log_small_buffer(const Listener *listener)
-{
-	if (listener->buffer >= SOCKET_BUFFER_WANTED || receiver->small_buffer_logged)
-		return;
-	receiver->small_buffer_logged = true;
-	ereport(lastfluss_elevel(LOG_RANK_WARNING),
-			(errmsg("lastfluss: receive buffer is %d kB, %d kB were wanted",
-					listener->buffer / 1024, SOCKET_BUFFER_WANTED / 1024),
-			 errdetail("Bursts of datagrams that do not fit are dropped by the kernel."),
-			 errhint("Allow more with \"sysctl -w net.core.rmem_max=%d\", then restart the server.",
-					 SOCKET_BUFFER_WANTED)));
-}
-
-static void
-receiver_try_listener(Listener *listener, int64 now)
-{
-	int			fd = receiver_open_socket(listener);
-
-	if (fd >= 0)
-	{
-		listener->fd = fd;
-		listener->error = 0;
-		listener->overflows = 0;
-		ereport(lastfluss_elevel(LOG_RANK_INFO),
-				(errmsg("lastfluss: listening on %s",
-						receiver_listener_name(&listener->config))));
-		receiver_log_small_buffer(listener);
-		return;
-	}
-
-	listener->retry_at = now + RECEIVER_RETRY;
-	if (listener->error == errno)
-		return;					/* was said before */
-	listener->error = errno;
-	ereport(lastfluss_elevel(LOG_RANK_ERROR),
-			(errcode_for_socket_access(),
-			 errmsg("lastfluss: could not listen on %s: %m",
-					receiver_listener_name(&listener->config)),
-			 errhint("It is tried again every %d seconds.  See which program has the port with \"ss -ulpn\", or choose another with lastfluss.add_listener().",
-					 RECEIVER_RETRY / 1000000)));
-}
-
-static void
-receiver_close_listener(Listener *listener)
-{
-	if (listener->fd >= 0)
-		close(listener->fd);
-	listener->fd = -1;
-}
-
 /* The set of events follows the sockets; it cannot be changed, so is made anew. */
 static void
 receiver_build_events(void)
 {
 	if (receiver->events)
 		FreeWaitEventSet(receiver->events);
-	receiver->events = compat_create_wait_event_set(receiver->listener_count + 2);
+	receiver->events = compat_create_wait_event_set(receiver->listeners.count + 2);
 	AddWaitEventToSet(receiver->events, WL_LATCH_SET, PGINVALID_SOCKET, MyLatch, NULL);
 	AddWaitEventToSet(receiver->events, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, NULL, NULL);
-	for (int i = 0; i < receiver->listener_count; i++)
+	for (int i = 0; i < receiver->listeners.count; i++)
 	{
-		Listener   *listener = &receiver->listeners[i];
+		Listener   *listener = &receiver->listeners.all[i];
 
 		if (listener->fd >= 0)
 			AddWaitEventToSet(receiver->events, WL_SOCKET_READABLE, listener->fd,
@@ -339,105 +194,18 @@ receiver_build_events(void)
 static void
 receiver_publish_listeners(void)
 {
-	ReceiverShared *mine = receiver->mine;
-
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
-	mine->listener_count = receiver->listener_count;
-	for (int i = 0; i < receiver->listener_count; i++)
-	{
-		const Listener *listener = &receiver->listeners[i];
-		ListenerStatus *status = &mine->listeners[i];
-
-		status->config = listener->config;
-		status->state = listener->fd >= 0 || listener->covered ? LISTENER_OPEN : LISTENER_FAILED;
-		status->error = listener->error;
-		status->buffer = listener->buffer;
-		status->kernel_drops = listener->kernel_drops;
-	}
+	listeners_publish(&receiver->listeners, receiver->mine);
 	LWLockRelease(receiver->lock);
 }
 
-/* Tries the listeners that are not open and whose time has come. */
 static void
 receiver_open_listeners(int64 now)
 {
-	bool		tried = false;
-
-	for (int i = 0; i < receiver->listener_count; i++)
-	{
-		Listener   *listener = &receiver->listeners[i];
-
-		if (listener->fd >= 0 || listener->covered || now < listener->retry_at)
-			continue;
-		receiver_try_listener(listener, now);
-		tried = true;
-	}
-	if (tried)
-	{
-		receiver_build_events();
-		receiver_publish_listeners();
-	}
-}
-
-static bool
-receiver_same_listener(const ListenerConfig *a, const ListenerConfig *b)
-{
-	return a->port == b->port && a->ipv4 == b->ipv4 &&
-		memcmp(&a->address, &b->address, sizeof(FlowAddress)) == 0;
-}
-
-static bool
-receiver_wants_listener(const ListenerConfig *config)
-{
-	for (uint32 i = 0; i < receiver->config->listener_count; i++)
-	{
-		if (receiver_same_listener(config, &receiver->config->listeners[i]))
-			return true;
-	}
-	return false;
-}
-
-/* One whose share of the port has changed is closed too, to be opened anew. */
-static void
-receiver_keep_wanted_listeners(void)
-{
-	int			kept = 0;
-
-	for (int i = 0; i < receiver->listener_count; i++)
-	{
-		Listener   *listener = &receiver->listeners[i];
-		bool		wanted = receiver_wants_listener(&listener->config);
-
-		listener->covered = receiver_is_covered(&listener->config);
-		if (!wanted || listener->covered ||
-			listener->only_ipv6 != receiver_port_shared_with_ipv4(&listener->config))
-			receiver_close_listener(listener);
-		if (wanted)
-			receiver->listeners[kept++] = *listener;
-	}
-	receiver->listener_count = kept;
-}
-
-static void
-receiver_add_new_listeners(void)
-{
-	for (uint32 i = 0; i < receiver->config->listener_count; i++)
-	{
-		const ListenerConfig *config = &receiver->config->listeners[i];
-		bool		there = false;
-
-		for (int j = 0; j < receiver->listener_count && !there; j++)
-			there = receiver_same_listener(config, &receiver->listeners[j].config);
-		if (!there && receiver->listener_count < SHARED_MAX_LISTENERS)
-		{
-			Listener   *listener = &receiver->listeners[receiver->listener_count++];
-
-			memset(listener, 0, sizeof(*listener));
-			listener->config = *config;
-			listener->covered = receiver_is_covered(config);
-			listener->fd = -1;
-		}
-	}
+	if (!listeners_open(&receiver->listeners, receiver->config, now))
+		return;
+	receiver_build_events();
+	receiver_publish_listeners();
 }
 
 /* Follows the configuration; sockets that stay wanted stay open. */
@@ -453,8 +221,7 @@ receiver_configure(void)
 
 	interfaces_build(receiver->interfaces, receiver->config->interfaces,
 					 receiver->config->interface_count);
-	receiver_keep_wanted_listeners();
-	receiver_add_new_listeners();
+	listeners_follow(&receiver->listeners, receiver->config);
 
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
 	receiver->generation = generation;
@@ -463,8 +230,6 @@ receiver_configure(void)
 	receiver->mine->account.own_as = receiver->config->own_as;
 	LWLockRelease(receiver->lock);
 
-	for (int i = 0; i < receiver->listener_count; i++)
-		receiver->listeners[i].retry_at = 0;
 	receiver_build_events();
 	receiver_publish_listeners();
 }
@@ -638,11 +403,7 @@ receiver_timeout(int64 now)
 
 		until = Min(until, interval->start + (int64) interval->period * USECS_PER_SEC);
 	}
-	for (int i = 0; i < receiver->listener_count; i++)
-	{
-		if (receiver->listeners[i].fd < 0 && !receiver->listeners[i].covered)
-			until = Min(until, receiver->listeners[i].retry_at);
-	}
+	until = Min(until, listeners_retry_at(&receiver->listeners));
 	return Max(0, (long) ((until - now + 999) / 1000));
 }
 
