@@ -301,6 +301,7 @@ WHERE name = 'raw IP, IPv4';
 SET client_min_messages = error;    -- the collector's database is another one
 SELECT lastfluss.add_interface('DE-CIX', '192.0.2.1', 23, sample => 512);
 SELECT lastfluss.add_interface('Transit', '192.0.2.1', 42);
+SELECT lastfluss.set('attribution', 'arrival');
 RESET client_min_messages;
 
 -- A packet at a time, in a big-endian capture of raw IP.
@@ -360,6 +361,17 @@ FROM wrapping, lastfluss.replay(header
 WHERE name = 'raw IP, IPv4';
 SELECT "time", bandwidth, iface, bytes FROM regress_traffic ORDER BY "time", iface;
 
+-- Spread: the flow lasted from 40 s to 20 s before it was exported.
+SET client_min_messages = error;
+SELECT lastfluss.reset('period');
+SELECT lastfluss.reset('attribution');
+RESET client_min_messages;
+TRUNCATE regress_traffic;
+SELECT r.*
+FROM wrapping, lastfluss.replay(header || pg_temp.packet_at('2024-01-01 12:05:30+00')) r
+WHERE name = 'raw IP, IPv4';
+SELECT "time", iface, bytes, packets, flows FROM regress_traffic ORDER BY "time", iface;
+
 -- What is no capture changes nothing; a truncated one counts as far as it goes.
 SELECT * FROM lastfluss.replay('hello');
 SELECT r.*
@@ -368,7 +380,6 @@ WHERE name = 'raw IP, IPv4';
 
 DROP TABLE traffic, regress_traffic;
 SET client_min_messages = error;
-SELECT lastfluss.reset('period');
 SELECT lastfluss.reset('table');
 SELECT lastfluss.remove_interface('192.0.2.1', 23);
 SELECT lastfluss.remove_interface('192.0.2.1', 42);

@@ -118,6 +118,28 @@ SELECT lastfluss.set('period', '99999999999999999999');
 SELECT lastfluss.set('table', '');
 SELECT lastfluss.set('table', 'a.b.c');
 
+SELECT lastfluss.set('window', '-1');
+SELECT lastfluss.set('window', '2 days');
+SELECT lastfluss.set('attribution', 'sometimes');
+SELECT lastfluss.set('keep_top', '-1');
+SELECT lastfluss.set('spool_limit', '1 GB');
+
+-- What needs more buffers than there are is refused, with the numbers that would work.
+SELECT lastfluss.reset('period');
+SELECT lastfluss.set('window', '10 min');
+SELECT lastfluss.set('period', '10');
+SELECT lastfluss.set('window', '50');
+SELECT lastfluss.set('period', '10');
+SELECT lastfluss.reset('window');
+SELECT lastfluss.set('attribution', 'arrival');
+SELECT lastfluss.set('period', '1');
+SELECT lastfluss.reset('window');
+SELECT lastfluss.reset('attribution');
+SELECT lastfluss.set('window', '5');
+SELECT lastfluss.reset('attribution');
+SELECT lastfluss.set('period', '300');
+SELECT lastfluss.reset('window');
+
 -- Plain SQL keeps values in the same form.
 UPDATE lastfluss.setting SET value = '00:02' WHERE name = 'period' RETURNING value;
 UPDATE lastfluss.setting SET value = 'never' WHERE name = 'period';

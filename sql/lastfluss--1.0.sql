@@ -242,8 +242,10 @@ CREATE FUNCTION lastfluss._status(
     OUT state text, OUT since timestamptz, OUT listeners text[], OUT receivers integer,
     OUT datagrams bigint, OUT records bigint, OUT unmatched bigint, OUT unknown_sampling bigint,
     OUT other_direction bigint, OUT lost bigint, OUT kernel_drops bigint, OUT folded bigint,
+    OUT late_bytes bigint, OUT future_bytes bigint,
     OUT stretched bigint, OUT counters_dropped bigint, OUT templates_evicted bigint,
-    OUT intervals_waiting integer, OUT last_interval timestamptz, OUT intervals bigint,
+    OUT intervals_waiting integer, OUT spooled integer, OUT spool_bytes bigint,
+    OUT spool_limit bigint, OUT spool text, OUT last_interval timestamptz, OUT intervals bigint,
     OUT rows bigint, OUT write_ms double precision, OUT memory bigint,
     OUT last_error text, OUT last_error_at timestamptz)
 RETURNS SETOF record
@@ -266,8 +268,14 @@ COMMENT ON COLUMN lastfluss.status.templates_evicted IS 'templates forgotten bec
 COMMENT ON COLUMN lastfluss.status.lost IS 'missing by the exporters'' sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
 COMMENT ON COLUMN lastfluss.status.kernel_drops IS 'datagrams that the kernel dropped because the receive buffer was full';
 COMMENT ON COLUMN lastfluss.status.folded IS 'additions that went to rows with remote_asn null, because an interval had lastfluss.max_entries rows';
-COMMENT ON COLUMN lastfluss.status.stretched IS 'datagrams counted in an earlier interval than theirs, because all buffers waited for the writer';
+COMMENT ON COLUMN lastfluss.status.late_bytes IS 'bytes that came when their interval was closed, and were counted in the oldest open one; the setting window keeps intervals open longer';
+COMMENT ON COLUMN lastfluss.status.future_bytes IS 'bytes of flows that end after their export, and were counted as they came';
+COMMENT ON COLUMN lastfluss.status.stretched IS 'datagrams counted in an earlier interval than theirs, because no buffer was free: the spool is full too';
 COMMENT ON COLUMN lastfluss.status.intervals_waiting IS 'finished intervals that are not written yet';
+COMMENT ON COLUMN lastfluss.status.spooled IS 'of these, intervals that wait in files of the data directory';
+COMMENT ON COLUMN lastfluss.status.spool_bytes IS 'size of these files';
+COMMENT ON COLUMN lastfluss.status.spool_limit IS 'the setting spool_limit in octets';
+COMMENT ON COLUMN lastfluss.status.spool IS 'what happens to intervals that cannot be written, and what will happen when the files are full; null: none waits in a file';
 COMMENT ON COLUMN lastfluss.status.last_interval IS 'start of the interval that was written last';
 COMMENT ON COLUMN lastfluss.status.intervals IS 'intervals written';
 COMMENT ON COLUMN lastfluss.status.rows IS 'rows written';
@@ -278,8 +286,8 @@ COMMENT ON COLUMN lastfluss.status.last_error IS 'why intervals cannot be writte
 CREATE FUNCTION lastfluss._exporters(
     OUT host inet, OUT domain bigint, OUT protocol text, OUT port integer, OUT configured boolean,
     OUT datagrams bigint, OUT records bigint, OUT no_octets bigint,
-    OUT unmatched bigint, OUT unknown_sampling bigint, OUT options bigint,
-    OUT lost bigint, OUT waiting_sets bigint, OUT late_sets bigint, OUT templates_pushed_out bigint,
+    OUT unmatched bigint, OUT unknown_sampling bigint, OUT late_bytes bigint, OUT future_bytes bigint,
+    OUT options bigint, OUT lost bigint, OUT waiting_sets bigint, OUT late_sets bigint, OUT templates_pushed_out bigint,
     OUT discarded bigint, OUT multiple bigint,
     OUT sampling bigint, OUT sampling_origin text, OUT clock_skew interval,
     OUT first_seen timestamptz, OUT last_seen timestamptz, OUT errors jsonb)
@@ -298,7 +306,8 @@ COMMENT ON FUNCTION lastfluss._templates() IS 'the rows of lastfluss.templates';
 CREATE VIEW lastfluss.exporters AS
 SELECT e.host, e.domain, e.protocol, e.port, e.configured, e.datagrams, e.records, e.lost,
        e.sampling, e.sampling_origin, coalesce(t.templates, 0) AS templates, e.clock_skew,
-       e.first_seen, e.last_seen, e.options, e.no_octets, e.unmatched, e.unknown_sampling, e.waiting_sets, e.late_sets,
+       e.first_seen, e.last_seen, e.options, e.no_octets, e.unmatched, e.unknown_sampling,
+       e.late_bytes, e.future_bytes, e.waiting_sets, e.late_sets,
        e.templates_pushed_out, e.discarded, e.multiple, e.errors
 FROM lastfluss._exporters() e
 LEFT JOIN (SELECT host, domain, protocol, count(*) AS templates
@@ -317,6 +326,8 @@ COMMENT ON COLUMN lastfluss.exporters.options IS 'options records received';
 COMMENT ON COLUMN lastfluss.exporters.no_octets IS 'data records without any octet counter, which count for nothing';
 COMMENT ON COLUMN lastfluss.exporters.unmatched IS 'data records of which neither interface is configured';
 COMMENT ON COLUMN lastfluss.exporters.unknown_sampling IS 'data records counted with rate 1, because nobody told the sampling rate';
+COMMENT ON COLUMN lastfluss.exporters.late_bytes IS 'bytes counted in a later interval than theirs, because they came after its window';
+COMMENT ON COLUMN lastfluss.exporters.future_bytes IS 'bytes of flows that end after their export';
 COMMENT ON COLUMN lastfluss.exporters.sampling_origin IS 'record: a field of the record, or sFlow''s sample; sampler: options data of the sampler that the record names; exporter: options data of its only sampler; header: of v5; unknown';
 COMMENT ON COLUMN lastfluss.exporters.waiting_sets IS 'data sets that wait for their template now';
 COMMENT ON COLUMN lastfluss.exporters.late_sets IS 'data sets decoded when their template had come';
@@ -430,7 +441,7 @@ CREATE FUNCTION lastfluss._live(
     OUT bytes bigint, OUT packets bigint, OUT flows bigint)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'lastfluss_live' LANGUAGE C VOLATILE;
-COMMENT ON FUNCTION lastfluss._live() IS 'the rows in shared memory';
+COMMENT ON FUNCTION lastfluss._live() IS 'the rows in shared memory and in files that wait to be written';
 
 CREATE TABLE lastfluss._written (
     run      timestamptz,
@@ -679,6 +690,20 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._check_setting() IS 'trigger: refuses unknown settings and bad values';
 
+CREATE FUNCTION lastfluss._check_settings() RETURNS void
+AS 'MODULE_PATHNAME', 'lastfluss_check_settings' LANGUAGE C;
+COMMENT ON FUNCTION lastfluss._check_settings() IS 'raises an error where period and window need more buffers than there are';
+
+CREATE FUNCTION lastfluss._check_settings_together() RETURNS trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM lastfluss._check_settings();
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._check_settings_together() IS 'trigger: refuses settings that cannot work together';
+
 CREATE FUNCTION lastfluss._config_changed() RETURNS trigger
 AS 'MODULE_PATHNAME', 'lastfluss_config_changed' LANGUAGE C;
 COMMENT ON FUNCTION lastfluss._config_changed() IS 'trigger: tells the collector at COMMIT';
@@ -701,6 +726,8 @@ CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON la
     FOR EACH STATEMENT EXECUTE FUNCTION lastfluss._config_changed();
 CREATE TRIGGER check_row BEFORE INSERT OR UPDATE ON lastfluss.setting
     FOR EACH ROW EXECUTE FUNCTION lastfluss._check_setting();
+CREATE TRIGGER check_together AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON lastfluss.setting
+    FOR EACH STATEMENT EXECUTE FUNCTION lastfluss._check_settings_together();
 CREATE TRIGGER config_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON lastfluss.setting
     FOR EACH STATEMENT EXECUTE FUNCTION lastfluss._config_changed();
 

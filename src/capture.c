@@ -24,9 +24,10 @@
 #include "pcap.h"
 #include "prefixes.h"
 #include "shared.h"
+#include "top.h"
 #include "traffic.h"
 
-#define CAPTURE_ALIGN		16
+#define CAPTURE_ALIGN		64
 
 static void *
 capture_allocate(Size size)
@@ -254,65 +255,99 @@ lastfluss_read_datagrams(PG_FUNCTION_ARGS)
 
 /*
  * lastfluss.replay(bytea): into traffic, as if it had arrived at the times that
- * the capture holds.  Intervals are written as they end; a capture whose times
- * go back opens an interval again, and its sums are right all the same.
+ * the capture holds.  Intervals are written as they are closed; a capture whose
+ * times go back opens an interval again, and its sums are right all the same.
  */
 
 typedef struct Replay
 {
 	Oid			table;
-	int32		period;			/* seconds */
+	uint32		keep_top;
 	char	  **names;
+	uint32		name_count;
 	Account		account;
 	const Datagram *datagram;
-	Aggregate  *sums;
-	int64		start;			/* of the interval in "sums" */
+	Intervals  *intervals;
 	uint64		datagrams;
 	uint64		rows;
 	MemoryContext context;		/* reset after each interval */
 } Replay;
 
-static const char *
-replay_name(uint32 number, void *context)
+static AggregateEntry *
+replay_copy_rows(const Aggregate *sums, uint32 count)
 {
-	Replay	   *replay = context;
+	AggregateEntry *rows = MemoryContextAllocHuge(CurrentMemoryContext,
+												  mul_size(count + 1, sizeof(AggregateEntry)));
 
-	return replay->names[number];
+	for (uint32 i = 0; i < count; i++)
+		aggregate_row(sums, i, &rows[i].key, &rows[i].sum);
+	return rows;
 }
 
 static void
-replay_write(Replay *replay)
+replay_write(Replay *replay, FlowInterval *interval)
 {
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(replay->context);
+	uint32		count = aggregate_count(interval->sums);
+	IntervalCopy copy = {
+		.start = interval->start,
+		.period = interval->period,
+		.rows = replay_copy_rows(interval->sums, count),
+		.name_count = replay->name_count,
+		.names = replay->names
+	};
 
-	if (aggregate_count(replay->sums) == 0)
-		return;
-	old = MemoryContextSwitchTo(replay->context);
-	replay->rows += traffic_write(replay->table, replay->sums, replay->start,
-								  replay->period, replay_name, replay);
+	copy.count = top_keep(copy.rows, count, replay->keep_top);
+	replay->rows += traffic_write(replay->table, &copy);
+	interval->state = INTERVAL_FREE;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(replay->context);
-	aggregate_reset(replay->sums);
+}
+
+static void
+replay_write_finished(Replay *replay)
+{
+	for (uint32 i = 0; i < replay->intervals->count; i++)
+	{
+		if (replay->intervals->all[i].state == INTERVAL_READY)
+			replay_write(replay, &replay->intervals->all[i]);
+	}
 }
 
 static void
 replay_take_flow(void *context, const Flow *flow)
 {
 	Replay	   *replay = context;
+	IntervalParts parts;
 
-	account_flow(&replay->account, &replay->datagram->source, flow,
-				 replay->datagram->received, replay->sums);
+	intervals_lay(replay->intervals, flow, &parts);
+	account_flow(&replay->account, &replay->datagram->source, flow, &parts);
 }
 
+/*
+ * A capture may begin anywhere, and go on after hours: what it opens may have to
+ * be closed at once.
+ */
 static void
-replay_turn_interval(Replay *replay, int64 time)
+replay_turn_intervals(Replay *replay, int64 time)
 {
-	int64		start = time - time % (replay->period * USECS_PER_SEC);
+	while (intervals_due(replay->intervals, time))
+	{
+		(void) intervals_turn(replay->intervals, time, 0);
+		replay_write_finished(replay);
+	}
+}
 
-	if (start == replay->start)
-		return;
-	replay_write(replay);
-	replay->start = start;
+/* As many as the rule needs, however many the collector has. */
+static Intervals *
+replay_intervals(const IntervalRule *rule)
+{
+	uint32		buffers = intervals_needed(rule);
+	Intervals  *intervals = intervals_init(capture_allocate(intervals_size(buffers, lastfluss_max_entries)),
+										   buffers, lastfluss_max_entries);
+
+	intervals->rule = *rule;
+	return intervals;
 }
 
 static void
@@ -323,7 +358,8 @@ replay_prepare(Replay *replay)
 	AclResult	allowed;
 
 	config_read(&settings, config, &replay->names);
-	replay->period = settings.period;
+	replay->keep_top = settings.keep_top;
+	replay->name_count = config->interface_count;
 	replay->table = traffic_open(settings.table);
 	allowed = pg_class_aclcheck(replay->table, GetUserId(), ACL_INSERT);
 	if (allowed != ACLCHECK_OK)
@@ -337,8 +373,7 @@ replay_prepare(Replay *replay)
 		replay->account.prefixes = prefixes_build(NULL);
 	replay->account.seen = lru_init(capture_allocate(lru_size(SHARED_SEEN, sizeof(SeenInterface))),
 									SHARED_SEEN, sizeof(SeenInterface));
-	replay->sums = aggregate_init(capture_allocate(aggregate_size(lastfluss_max_entries)),
-								  lastfluss_max_entries);
+	replay->intervals = replay_intervals(&config->rule);
 	replay->context = AllocSetContextCreate(CurrentMemoryContext, "lastfluss replay",
 											ALLOCSET_DEFAULT_SIZES);
 }
@@ -355,11 +390,12 @@ replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 	{
 		capture_to_datagram(&captured, &datagram);
 		datagram.known = interfaces_know_host(replay->account.interfaces, &datagram.source);
-		replay_turn_interval(replay, datagram.received);
+		replay_turn_intervals(replay, datagram.received);
 		(void) decode_datagram(decoder, &datagram, false, &sinks);
 		replay->datagrams++;
 	}
-	replay_write(replay);
+	(void) intervals_close_all(replay->intervals);
+	replay_write_finished(replay);
 }
 
 PG_FUNCTION_INFO_V1(lastfluss_replay);

@@ -28,4 +28,13 @@
 	CreateWaitEventSet(TopMemoryContext, (nevents))
 #endif
 
+/* 16: one function for the rights on all kinds of objects. */
+#if PG_VERSION_NUM >= 160000
+#define compat_may_create_in(namespace, role) \
+	(object_aclcheck(NamespaceRelationId, (namespace), (role), ACL_CREATE) == ACLCHECK_OK)
+#else
+#define compat_may_create_in(namespace, role) \
+	(pg_namespace_aclcheck((namespace), (role), ACL_CREATE) == ACLCHECK_OK)
+#endif
+
 #endif							/* LASTFLUSS_COMPAT_H */

@@ -40,7 +40,11 @@ typedef struct SettingType
 	char	   *(*check) (const struct SettingType *setting, const char *value);
 } SettingType;
 
-static char *config_check_seconds(const SettingType *setting, const char *value);
+static char *config_check_period(const SettingType *setting, const char *value);
+static char *config_check_window(const SettingType *setting, const char *value);
+static char *config_check_attribution(const SettingType *setting, const char *value);
+static char *config_check_count(const SettingType *setting, const char *value);
+static char *config_check_megabytes(const SettingType *setting, const char *value);
 static char *config_check_table(const SettingType *setting, const char *value);
 static char *config_check_as_source(const SettingType *setting, const char *value);
 static char *config_check_as(const SettingType *setting, const char *value);
@@ -48,7 +52,19 @@ static char *config_check_as(const SettingType *setting, const char *value);
 static const SettingType setting_types[] = {
 	{"period", "60", "s",
 		"length of an interval; intervals start at multiples of it (UTC)",
-	config_check_seconds},
+	config_check_period},
+	{"attribution", "spread", NULL,
+		"spread: a flow's bytes are laid over the intervals in which it lasted; arrival: they count in the interval in which its record came",
+	config_check_attribution},
+	{"window", "90", "s",
+		"how long an interval stays open after its end, for flows that are exported late; with attribution arrival it is 0",
+	config_check_window},
+	{"keep_top", "0", NULL,
+		"remote ASNs that keep rows of their own, by interface, direction and interval; the others become one row with remote_asn null; 0: all",
+	config_check_count},
+	{"spool_limit", "1024", "MB",
+		"room in the data directory for finished intervals that cannot be written to the table",
+	config_check_megabytes},
 	{"table", "public.traffic", NULL,
 		"table that the traffic is written to; made when it is missing",
 	config_check_table},
@@ -60,7 +76,10 @@ static const SettingType setting_types[] = {
 	config_check_as}
 };
 
+static void config_read_settings(Settings *settings);
+
 #define CONFIG_MAX_PERIOD	3600
+#define CONFIG_MAX_WINDOW	86400
 
 static const SettingType *
 config_find_setting(const char *name)
@@ -111,17 +130,68 @@ config_parse_seconds(const char *value)
 }
 
 static char *
-config_check_seconds(const SettingType *setting, const char *value)
+config_check_seconds(const SettingType *setting, const char *value, int least, int most)
 {
 	int64		seconds = config_parse_seconds(value);
 
-	if (seconds < 1 || seconds > CONFIG_MAX_PERIOD)
+	if (seconds < least || seconds > most)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
-				 errhint("Give a whole number of seconds from 1 to %d, or an interval such as '1 min'.",
-						 CONFIG_MAX_PERIOD)));
+				 errhint("Give a whole number of seconds from %d to %d, or an interval such as '1 min'.",
+						 least, most)));
 	return psprintf(INT64_FORMAT, seconds);
+}
+
+static char *
+config_check_period(const SettingType *setting, const char *value)
+{
+	return config_check_seconds(setting, value, 1, CONFIG_MAX_PERIOD);
+}
+
+static char *
+config_check_window(const SettingType *setting, const char *value)
+{
+	return config_check_seconds(setting, value, 0, CONFIG_MAX_WINDOW);
+}
+
+static char *
+config_check_attribution(const SettingType *setting, const char *value)
+{
+	if (strcmp(value, "spread") != 0 && strcmp(value, "arrival") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give spread or arrival.")));
+	return pstrdup(value);
+}
+
+static char *
+config_check_number(const SettingType *setting, const char *value, const char *hint)
+{
+	char	   *end;
+	long		number;
+
+	errno = 0;
+	number = strtol(value, &end, 10);
+	if (end == value || *end != '\0' || errno != 0 || number < 0 || number > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("%s", hint)));
+	return psprintf("%ld", number);
+}
+
+static char *
+config_check_count(const SettingType *setting, const char *value)
+{
+	return config_check_number(setting, value, "Give a number of ASNs, or 0 for all.");
+}
+
+static char *
+config_check_megabytes(const SettingType *setting, const char *value)
+{
+	return config_check_number(setting, value, "Give a whole number of megabytes.");
 }
 
 static char *
@@ -230,6 +300,61 @@ lastfluss_setting_value(PG_FUNCTION_ARGS)
 													text_to_cstring(PG_GETARG_TEXT_PP(1)))));
 }
 
+/* ", or the period to at least so much", where that would help. */
+static const char *
+config_advise_period(const IntervalRule *rule)
+{
+	for (int period = rule->period; period <= CONFIG_MAX_PERIOD; period++)
+	{
+		if (intervals_longest_window(lastfluss_buffers, period) >= rule->window)
+			return psprintf(", or the period to at least %d s", period);
+	}
+	return "";
+}
+
+/* "or lastfluss.buffers", likewise. */
+static const char *
+config_advise_buffers(const IntervalRule *rule)
+{
+	if (intervals_needed_open(rule) > INTERVALS_MAX_OPEN)
+		return "";
+	return psprintf(", or lastfluss.buffers to at least %u in postgresql.conf (and restart the server)",
+					intervals_needed(rule));
+}
+
+/*
+ * lastfluss._check_settings(): an error where period and window need more
+ * buffers than there are.  Silent without the collector, so that a dump can be
+ * restored anywhere.
+ */
+PG_FUNCTION_INFO_V1(lastfluss_check_settings);
+Datum
+lastfluss_check_settings(PG_FUNCTION_ARGS)
+{
+	Settings	settings;
+	IntervalRule rule;
+	int			longest;
+
+	if (shared == NULL)
+		PG_RETURN_VOID();
+	SPI_connect();
+	config_read_settings(&settings);
+	SPI_finish();
+	rule = (IntervalRule) {.period = settings.period,.window = settings.window};
+	longest = intervals_longest_window(lastfluss_buffers, settings.period);
+	if (settings.by_arrival || settings.window <= longest)
+		PG_RETURN_VOID();
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("a window of %d s with a period of %d s needs %u buffers", settings.window,
+					settings.period, intervals_needed(&rule)),
+			 errdetail("lastfluss.buffers is %d, and %d intervals can be open at the most.",
+					   lastfluss_buffers, INTERVALS_MAX_OPEN),
+			 errhint("Set the window to at most %d s%s%s.", longest,
+					 config_advise_period(&rule), config_advise_buffers(&rule))));
+}
+
 /*
  * lastfluss._require_collector(): an error where the library is not preloaded,
  * a warning where this is not the collector's database.
@@ -334,6 +459,14 @@ config_read_settings(Settings *settings)
 
 		if (strcmp(name, "period") == 0)
 			settings->period = atoi(value);
+		else if (strcmp(name, "window") == 0)
+			settings->window = atoi(value);
+		else if (strcmp(name, "attribution") == 0)
+			settings->by_arrival = strcmp(value, "arrival") == 0;
+		else if (strcmp(name, "keep_top") == 0)
+			settings->keep_top = (uint32) atoi(value);
+		else if (strcmp(name, "spool_limit") == 0)
+			settings->spool_limit = atoi(value);
 		else if (strcmp(name, "table") == 0)
 			settings->table = value;
 		else if (strcmp(name, "asn_source") == 0)
@@ -343,10 +476,27 @@ config_read_settings(Settings *settings)
 	}
 }
 
+/*
+ * A window that the buffers allow: lastfluss.buffers may have been lowered since
+ * the setting was checked.
+ */
+static IntervalRule
+config_rule(const Settings *settings)
+{
+	int			longest = intervals_longest_window(lastfluss_buffers, settings->period);
+
+	return (IntervalRule) {
+		.period = settings->period,
+		.window = settings->by_arrival ? 0 : Min(settings->window, longest),
+		.by_arrival = settings->by_arrival
+	};
+}
+
 static void
 config_use_settings(const Settings *settings, ConfigSnapshot *config)
 {
-	config->period = settings->period;
+	config->rule = config_rule(settings);
+	config->spool_limit = (int64) settings->spool_limit * 1024 * 1024;
 	config->as_source = settings->as_source;
 	config->own_as = settings->own_as;
 }
@@ -427,10 +577,11 @@ config_oldest_generation(uint64 current)
 			oldest = Min(oldest, receiver->generation);
 		for (int j = 0; j < lastfluss_buffers; j++)
 		{
+			const FlowInterval *interval = &receiver->intervals->all[j];
+
 			/* FREE ones are still read by lastfluss.live */
-			if (receiver->buffers[j].state != BUFFER_FREE ||
-				aggregate_count(shared_aggregate(i, j)) > 0)
-				oldest = Min(oldest, receiver->buffers[j].generation);
+			if (interval->state != INTERVAL_FREE || aggregate_count(interval->sums) > 0)
+				oldest = Min(oldest, interval->generation);
 		}
 		LWLockRelease(shared->receiver_locks[i]);
 	}
@@ -542,7 +693,8 @@ config_publish(Settings *settings)
 	char	  **names = NULL;
 	bool		present = OidIsValid(get_extension_oid("lastfluss", true));
 
-	config->period = 60;
+	config->rule = shared->config.rule;
+	config->spool_limit = shared->config.spool_limit;
 	if (present)
 	{
 		config_read_settings(settings);
@@ -557,8 +709,8 @@ config_publish(Settings *settings)
 }
 
 /*
- * Closes all listeners and forgets the prefixes, because the database is gone.  For the launcher, while
- * there is no writer.
+ * Closes all listeners and forgets the prefixes, because the database is gone.
+ * For the launcher, while there is no writer.
  */
 void
 config_publish_nothing(void)
@@ -569,7 +721,8 @@ config_publish_nothing(void)
 	if (shared->config.listener_count == 0)
 		return;
 	config = palloc0(sizeof(ConfigSnapshot));
-	config->period = shared->config.period;
+	config->rule = shared->config.rule;
+	config->spool_limit = shared->config.spool_limit;
 	config_publish_snapshot(config, NULL, pg_atomic_read_u64(&shared->generation) + 1);
 	pfree(config);
 }

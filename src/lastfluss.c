@@ -8,7 +8,9 @@
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
+#include "storage/fd.h"
 #include "utils/guc.h"
+#include "utils/pidfile.h"
 
 #include "lastfluss.h"
 #include "shared.h"
@@ -46,6 +48,27 @@ lastfluss_require_preload(void)
 				 errmsg("lastfluss is not loaded by the server"),
 				 errdetail("The collector runs in background workers, which the server starts only for libraries named in \"shared_preload_libraries\"."),
 				 errhint("Put the line  shared_preload_libraries = 'lastfluss'  into postgresql.conf (append it to what is there), and restart the server.")));
+}
+
+/*
+ * The postmaster says so in its lock file, in our working directory, before it
+ * signals anybody.
+ */
+bool
+lastfluss_server_is_stopping(void)
+{
+	FILE	   *file = AllocateFile("postmaster.pid", "r");
+	char		line[MAXPGPATH];
+	bool		stopping = false;
+
+	for (int i = 1; file && fgets(line, sizeof(line), file); i++)
+	{
+		if (i == LOCK_FILE_LINE_PM_STATUS)
+			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
+	}
+	if (file)
+		FreeFile(file);
+	return stopping;
 }
 
 static void
@@ -115,6 +138,7 @@ _PG_init(void)
 					BGWORKER_BACKEND_DATABASE_CONNECTION);
 	register_worker("lastfluss writer", "lastfluss_writer_main", -1,
 					BGWORKER_BACKEND_DATABASE_CONNECTION);
+	register_worker("lastfluss keeper", "lastfluss_keeper_main", -1, 0);
 	for (int i = 0; i < lastfluss_receivers; i++)
 		register_worker("lastfluss receiver", "lastfluss_receiver_main", i, 0);
 }

@@ -40,10 +40,16 @@ extern int	lastfluss_elevel(LogRank rank);
  */
 extern void lastfluss_require_preload(void);
 
-/* launcher.c, receiver.c, writer.c: entry points of the workers */
+/*
+ * Is the server stopping, rather than the calling worker alone?
+ */
+extern bool lastfluss_server_is_stopping(void);
+
+/* launcher.c, receiver.c, writer.c, keeper.c: entry points of the workers */
 extern PGDLLEXPORT void lastfluss_launcher_main(Datum arg);
 extern PGDLLEXPORT void lastfluss_receiver_main(Datum arg);
 extern PGDLLEXPORT void lastfluss_writer_main(Datum arg);
+extern PGDLLEXPORT void lastfluss_keeper_main(Datum arg);
 
 /* launcher.c */
 extern bool launcher_lock_free(Oid database);
@@ -52,6 +58,10 @@ extern bool launcher_lock_free(Oid database);
 typedef struct Settings
 {
 	int			period;			/* seconds */
+	int			window;			/* seconds */
+	bool		by_arrival;		/* setting "attribution" */
+	uint32		keep_top;		/* 0: all */
+	int			spool_limit;	/* megabytes */
 	char	   *table;			/* as the user wrote it */
 	int			as_source;		/* AccountAsSource */
 	uint32		own_as;			/* 0: not set */

@@ -1,9 +1,9 @@
 /*
  * partition.c
- *	  How the table traffic is made: range partitions by day, or a hypertable
- *	  where TimescaleDB is installed; and the partitions of each day.
+ *	  How our tables are made: range partitions by day, or a hypertable where
+ *	  TimescaleDB is installed; and the partitions of each day.
  *
- * All of it runs as the table's owner (see traffic.c).
+ * All of it runs as the table's owner (see table.h).
  */
 #include "postgres.h"
 
@@ -13,6 +13,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
+#include "lib/stringinfo.h"
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
@@ -22,23 +23,9 @@
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
-#include "traffic.h"
+#include "table.h"
 
 #define PARTITION_DAYS_AHEAD	3
-
-/* Comments on the table's columns, design of the original first. */
-static const char *const partition_comments[][2] = {
-	{"time", "start of the interval"},
-	{"bandwidth", "mean bandwidth of the interval in bit/s: bytes * 8 / period"},
-	{"iface", "name of the interface"},
-	{"ingress", "true: entered through the interface, remote AS is the source; false: left through it, remote AS is the destination"},
-	{"remote_asn", "AS on the far side; 0: unknown; null: all the others"},
-	{"local_asn", "AS on our side; 0: unknown; null: all the others"},
-	{"family", "4 or 6: version of IP; null: unknown"},
-	{"bytes", "octets, multiplied by the sampling rate"},
-	{"packets", "packets, multiplied by the sampling rate"},
-	{"flows", "flow records, not multiplied"}
-};
 
 /* The schema of TimescaleDB's functions, or NULL where it is not installed. */
 static char *
@@ -59,43 +46,45 @@ partition_timescale_schema(void)
 }
 
 static void
-partition_comment(const char *table)
+partition_comment(const char *table, const TableLayout *layout)
 {
-	traffic_run(psprintf("COMMENT ON TABLE %s IS 'traffic by interface and AS, a set of rows for each interval; written by lastfluss'",
-						 table));
-	for (int i = 0; i < (int) lengthof(partition_comments); i++)
-		traffic_run(psprintf("COMMENT ON COLUMN %s.%s IS %s", table,
-							 quote_identifier(partition_comments[i][0]),
-							 quote_literal_cstr(partition_comments[i][1])));
+	table_run(psprintf("COMMENT ON TABLE %s IS %s", table, quote_literal_cstr(layout->comment)));
+	table_run(psprintf("COMMENT ON COLUMN %s.\"time\" IS 'start of the interval'", table));
+	for (int i = 0; i < layout->column_count; i++)
+		table_run(psprintf("COMMENT ON COLUMN %s.%s IS %s", table,
+						   quote_identifier(layout->columns[i].name),
+						   quote_literal_cstr(layout->columns[i].comment)));
+}
+
+static char *
+partition_columns(const TableLayout *layout)
+{
+	StringInfoData columns;
+
+	initStringInfo(&columns);
+	appendStringInfo(&columns, "%s\"time\" timestamptz NOT NULL", layout->first);
+	for (int i = 0; i < layout->column_count; i++)
+		appendStringInfo(&columns, ", %s %s", quote_identifier(layout->columns[i].name),
+						 layout->columns[i].definition);
+	appendStringInfoString(&columns, layout->constraint);
+	return columns.data;
 }
 
 void
-partition_create_table(const char *schema, const char *name)
+partition_create_table(const char *schema, const char *name, const TableLayout *layout)
 {
 	const char *table = quote_qualified_identifier(schema, name);
 	char	   *timescale = partition_timescale_schema();
 
-	traffic_run(psprintf("CREATE TABLE %s ("
-						 "id bigserial,"
-						 " \"time\" timestamptz NOT NULL,"
-						 " bandwidth real NOT NULL,"
-						 " iface text,"
-						 " ingress boolean NOT NULL,"
-						 " remote_asn bigint,"
-						 " local_asn bigint,"
-						 " family smallint,"
-						 " bytes bigint,"
-						 " packets bigint,"
-						 " flows bigint,"
-						 " PRIMARY KEY (id, \"time\"))%s",
-						 table, timescale ? "" : " PARTITION BY RANGE (\"time\")"));
+	table_run(psprintf("CREATE TABLE %s (%s)%s", table, partition_columns(layout),
+					   timescale ? "" : " PARTITION BY RANGE (\"time\")"));
 	if (timescale)
-		traffic_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '1 day')",
-							 quote_identifier(timescale), quote_literal_cstr(table)));
+		table_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '1 day')",
+						   quote_identifier(timescale), quote_literal_cstr(table)));
 	else
 		/* Rows come in the order of time, so that this index stays tiny. */
-		traffic_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
-	partition_comment(table);
+		table_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
+	partition_comment(table, layout);
 }
 
 /* Is the table partitioned by ranges of "time", as we do it? */
@@ -166,8 +155,8 @@ partition_create(Oid table, TimestampTz day)
 	const char *name = quote_qualified_identifier(schema,
 												  partition_name(get_rel_name(table), from));
 
-	traffic_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
-	traffic_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
+	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
+	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
 						 parent, name, from, to));
 }
 

@@ -1,12 +1,12 @@
 /*
  * receiver.c
- *	  The loop that receives datagrams and adds them to the open interval.
+ *	  The loop that receives datagrams and adds them to the open intervals.
  *
  * Runs no SQL and waits for nobody: what a datagram needs is in this process
- * or in shared memory (see shared.c for the locks).  An interval is closed by
- * the clock, whether or not a datagram comes.  When the writer has given no
- * buffer back, the open interval takes in what belongs to the next: late on the
- * graph, but not lost.
+ * or in shared memory (see shared.c for the locks).  Intervals are closed by the
+ * clock, whether or not a datagram comes.  When nobody has given a buffer back,
+ * the newest interval takes in what belongs to the next: late on the graph, but
+ * not lost.
  */
 #include "postgres.h"
 
@@ -32,7 +32,7 @@
 
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
-#define RECEIVER_NO_BUFFER		(-1)
+#define RECEIVER_STUCK			1000	/* milliseconds, with no buffer for the next interval */
 
 typedef struct Receiver
 {
@@ -45,8 +45,8 @@ typedef struct Receiver
 	PrefixesMapping prefixes;
 	SocketBatch *batch;
 	WaitEventSet *events;
-	int			open;			/* buffer that is OPEN, or RECEIVER_NO_BUFFER */
 	Listeners	listeners;
+	bool		stopping;		/* with the server */
 } Receiver;
 
 static Receiver *receiver = NULL;
@@ -57,115 +57,70 @@ receiver_now(void)
 	return lastfluss_unix_time(GetCurrentTimestamp());
 }
 
-static IntervalBuffer *
-receiver_buffer(void)
+static Intervals *
+receiver_intervals(void)
 {
-	return &receiver->mine->buffers[receiver->open];
+	return receiver->mine->intervals;
 }
 
 /*
  * Intervals.  All of these run under the receiver's lock.
  */
 
-/* The buffer of that state whose interval is the newest. */
-static int
-receiver_find_buffer(BufferState state)
+/* What this receiver has counted in all. */
+static HealthCounts
+receiver_health(void)
 {
-	int			found = RECEIVER_NO_BUFFER;
+	const ReceiverShared *mine = receiver->mine;
 
-	for (int i = 0; i < lastfluss_buffers; i++)
-	{
-		const IntervalBuffer *interval = &receiver->mine->buffers[i];
-
-		if (interval->state == state &&
-			(found == RECEIVER_NO_BUFFER ||
-			 interval->sequence > receiver->mine->buffers[found].sequence))
-			found = i;
-	}
-	return found;
+	return (HealthCounts) {
+		.datagrams = (int64) mine->decoder->datagrams,
+		.records = (int64) mine->decoder->records,
+		.dropped = (int64) mine->kernel_drops,
+		.unmatched = (int64) mine->account.unmatched,
+		.unknown_sampling = (int64) mine->account.unknown_sampling,
+		.late_bytes = (int64) mine->account.late_bytes,
+		.future_bytes = (int64) mine->account.future_bytes
+	};
 }
 
+/* The time of the newest interval is over: what came in that time is its health. */
 static void
-receiver_open_interval(int buffer, int64 now)
+receiver_note_health(void)
 {
-	IntervalBuffer *interval = &receiver->mine->buffers[buffer];
-	Aggregate  *sums = shared_aggregate(receiver->number, buffer);
-	int64		period = (int64) receiver->config->period * USECS_PER_SEC;
+	FlowInterval *newest = intervals_newest(receiver_intervals());
+	HealthCounts all;
+	HealthCounts news;
 
-	receiver->mine->folded += aggregate_folded(sums);
-	receiver->mine->saturated += aggregate_saturated(sums);
-	aggregate_reset(sums);
-	interval->state = BUFFER_OPEN;
-	interval->period = receiver->config->period;
-	interval->start = now - now % period;
-	interval->sequence = receiver->mine->next_sequence++;
-	interval->generation = receiver->generation;
-	receiver->open = buffer;
-}
-
-/* Hands the open interval to the writer; one without rows is just given up. */
-static void
-receiver_close_interval(void)
-{
-	Aggregate  *sums;
-
-	if (receiver->open == RECEIVER_NO_BUFFER)
+	if (newest == NULL || newest->health->noted)
 		return;
-	sums = shared_aggregate(receiver->number, receiver->open);
-	receiver_buffer()->state = aggregate_count(sums) > 0 ? BUFFER_READY : BUFFER_FREE;
-	receiver->open = RECEIVER_NO_BUFFER;
-}
-
-static bool
-receiver_interval_is_over(int64 now)
-{
-	const IntervalBuffer *interval;
-	int64		length;
-
-	if (receiver->open == RECEIVER_NO_BUFFER)
-		return false;
-	interval = receiver_buffer();
-	length = (int64) interval->period * USECS_PER_SEC;
-	return now < interval->start || now >= interval->start + length ||
-		interval->period != receiver->config->period;
+	all = receiver_health();
+	news = health_difference(&all, &receiver->mine->noted);
+	receiver->mine->noted = all;
+	health_note(newest->health, receiver->mine->decoder->exporters, &news);
 }
 
 /*
- * Without a free buffer the newest finished interval is taken back from the
- * writer, who has not come to it yet.  There is one: the writer holds at most
- * one buffer, and there are at least two.
- */
-static void
-receiver_stretch_interval(void)
-{
-	if (receiver->open == RECEIVER_NO_BUFFER)
-	{
-		receiver->open = receiver_find_buffer(BUFFER_READY);
-		receiver_buffer()->state = BUFFER_OPEN;
-	}
-}
-
-/*
- * Makes sure that an interval is open: the one of "now", if there is a buffer
- * for it.  True when one was closed, so that the writer is to be woken.
+ * Opens and closes intervals by the clock.  True when some were closed, so that
+ * the writer is to be woken.
  */
 static bool
-receiver_turn_interval(int64 now)
+receiver_turn_intervals(int64 now)
 {
-	bool		over = receiver_interval_is_over(now);
-	int			buffer;
+	Intervals  *intervals = receiver_intervals();
 
-	if (receiver->open != RECEIVER_NO_BUFFER && !over)
+	if (!intervals_due(intervals, now))
 		return false;
-	buffer = receiver_find_buffer(BUFFER_FREE);
-	if (buffer == RECEIVER_NO_BUFFER)
-	{
-		receiver_stretch_interval();
-		return false;
-	}
-	receiver_close_interval();
-	receiver_open_interval(buffer, now);
-	return over;
+	if (intervals_stretched(intervals, now))
+		receiver_note_health();
+	return intervals_turn(intervals, now, receiver->generation) > 0;
+}
+
+static bool
+receiver_close_intervals(void)
+{
+	receiver_note_health();
+	return intervals_close_all(receiver_intervals()) > 0;
 }
 
 /*
@@ -226,6 +181,7 @@ receiver_configure(void)
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
 	receiver->generation = generation;
 	receiver->mine->generation = generation;
+	receiver->mine->intervals->rule = receiver->config->rule;
 	receiver->mine->account.as_source = receiver->config->as_source;
 	receiver->mine->account.own_as = receiver->config->own_as;
 	LWLockRelease(receiver->lock);
@@ -243,15 +199,16 @@ typedef struct ReceiverSink
 	FlowAddress host;
 	bool		known;			/* configuration names the host */
 	int64		now;
-	Aggregate  *sums;
 } ReceiverSink;
 
 static void
 receiver_take_flow(void *context, const Flow *flow)
 {
 	ReceiverSink *sink = context;
+	IntervalParts parts;
 
-	account_flow(&receiver->mine->account, &sink->host, flow, flow->received, sink->sums);
+	intervals_lay(receiver_intervals(), flow, &parts);
+	account_flow(&receiver->mine->account, &sink->host, flow, &parts);
 }
 
 static SeenInterface *
@@ -294,6 +251,18 @@ receiver_take_interface(void *context, const FlowInterface *interface)
 		memcpy(seen->description, interface->description, FLOW_NAME_SIZE);
 }
 
+/* All records of a datagram are its sender's. */
+static void
+receiver_charge(Exporter *sender, const Account *before, const Account *after)
+{
+	if (sender == NULL)
+		return;
+	sender->unmatched += after->unmatched - before->unmatched;
+	sender->unknown_sampling += after->unknown_sampling - before->unknown_sampling;
+	sender->late_bytes += after->late_bytes - before->late_bytes;
+	sender->future_bytes += after->future_bytes - before->future_bytes;
+}
+
 static void
 receiver_take_datagram(int position, ReceiverSink *sink)
 {
@@ -303,10 +272,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 		.counters = receiver_take_counters,
 		.interface = receiver_take_interface
 	};
-	const Account *account = &receiver->mine->account;
-	Exporter   *sender;
-	uint64		unmatched = account->unmatched;
-	uint64		unknown_sampling = account->unknown_sampling;
+	const Account before = receiver->mine->account;
 	SocketDatagram arrived;
 	Datagram	datagram;
 
@@ -321,15 +287,10 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 	sink->known = datagram.known;
 	(void) decode_datagram(receiver->mine->decoder, &datagram, false, &sinks);
 
-	/* All records of a datagram are its sender's. */
-	sender = receiver->mine->decoder->sender;
-	if (sender == NULL)
-		return;
-	sender->unmatched += account->unmatched - unmatched;
-	sender->unknown_sampling += account->unknown_sampling - unknown_sampling;
+	receiver_charge(receiver->mine->decoder->sender, &before, &receiver->mine->account);
 }
 
-/* One batch into the open interval.  True when an interval was closed. */
+/* One batch into the open intervals.  True when an interval was closed. */
 static bool
 receiver_take_batch(Listener *listener, int count, uint32 overflows)
 {
@@ -338,11 +299,11 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 
 	sink.now = receiver_now();
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
-	closed = receiver_turn_interval(sink.now);
-	if (receiver_interval_is_over(sink.now))
+	closed = receiver_turn_intervals(sink.now);
+	if (intervals_stretched(receiver_intervals(), sink.now))
 		receiver->mine->stretched += count;
-	sink.sums = shared_aggregate(receiver->number, receiver->open);
-	for (int i = 0; i < count; i++)
+	/* Two buffers at least, of which one at most is being written: one is open. */
+	for (int i = 0; i < count && intervals_newest(receiver_intervals()) != NULL; i++)
 		receiver_take_datagram(i, &sink);
 	/* The socket's counter wraps around. */
 	receiver->mine->kernel_drops += (uint32) (overflows - listener->overflows);
@@ -350,6 +311,14 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 	listener->overflows = overflows;
 	LWLockRelease(receiver->lock);
 	return closed;
+}
+
+/* An interval is finished. */
+static void
+receiver_wake_others(void)
+{
+	shared_wake_writer();
+	shared_wake_keeper();
 }
 
 static void
@@ -364,7 +333,7 @@ receiver_read_socket(Listener *listener)
 		if (count == 0)
 			break;
 		if (receiver_take_batch(listener, count, overflows))
-			shared_wake_writer();
+			receiver_wake_others();
 		if (listener->kernel_drops != drops)
 			receiver_publish_listeners();
 		if (count < socket_batch_capacity())
@@ -379,30 +348,26 @@ receiver_read_socket(Listener *listener)
 static void
 receiver_tick(int64 now)
 {
-	bool		closed = false;
+	bool		closed;
 
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
-	if (receiver_interval_is_over(now))
-	{
-		closed = true;
-		receiver_close_interval();
-	}
+	closed = receiver->config->listener_count > 0 ?
+		receiver_turn_intervals(now) : receiver_close_intervals();
 	LWLockRelease(receiver->lock);
 	if (closed)
-		shared_wake_writer();
+		receiver_wake_others();
 }
 
+/* Only this process turns the intervals, so it may look at them without the lock. */
 static long
 receiver_timeout(int64 now)
 {
 	int64		until = now + RECEIVER_IDLE * INT64CONST(1000);
 
-	if (receiver->open != RECEIVER_NO_BUFFER)
-	{
-		const IntervalBuffer *interval = receiver_buffer();
-
-		until = Min(until, interval->start + (int64) interval->period * USECS_PER_SEC);
-	}
+	if (intervals_stretched(receiver_intervals(), now))
+		until = now + RECEIVER_STUCK * INT64CONST(1000);
+	else
+		until = Min(until, intervals_next_turn(receiver_intervals()));
 	until = Min(until, listeners_retry_at(&receiver->listeners));
 	return Max(0, (long) ((until - now + 999) / 1000));
 }
@@ -424,17 +389,19 @@ receiver_wait(void)
 	}
 }
 
+/* What is open stays so for the next receiver, unless there will be none. */
 static void
 receiver_stop(int code, Datum arg)
 {
 	LWLockReleaseAll();
 	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
-	receiver_close_interval();
+	if (receiver->stopping)
+		(void) receiver_close_intervals();
 	receiver->mine->pid = 0;
 	receiver->mine->latch = NULL;
 	receiver->mine->listener_count = 0;
 	LWLockRelease(receiver->lock);
-	shared_wake_writer();
+	receiver_wake_others();
 }
 
 static void
@@ -446,7 +413,6 @@ receiver_start(int number)
 	receiver->number = number;
 	receiver->mine = &shared->receivers[number];
 	receiver->lock = shared->receiver_locks[number];
-	receiver->open = RECEIVER_NO_BUFFER;
 	receiver->config = palloc0(sizeof(ConfigSnapshot));
 	receiver->interfaces = interfaces_build(palloc(interfaces_size(SHARED_MAX_INTERFACES)),
 											receiver->config->interfaces, 0);
@@ -489,8 +455,9 @@ lastfluss_receiver_main(Datum arg)
 			receiver_configure();
 		now = receiver_now();
 		prefixes_follow(&receiver->prefixes, &receiver->mine->account.prefixes, now);
-		receiver_tick(now);
 		receiver_open_listeners(now);
+		receiver_tick(now);
 	}
+	receiver->stopping = lastfluss_server_is_stopping();
 	proc_exit(1);
 }

@@ -3,30 +3,32 @@
  *	  The layout of shared memory, and its locking rules.
  *
  * One block, made when the server starts: the struct Shared, then for each
- * receiver its decoder state, the interfaces it has seen, and its interval
- * buffers with their sums.
+ * receiver its decoder state, the interfaces it has seen, and its intervals with
+ * their sums.
  *
  * Locks.  There is one for the struct Shared itself (configuration snapshot,
- * names, what the writer reports) and one for each receiver.  Nobody holds two.
- * Under a lock memory is copied, nothing else: no SQL, no ereport(), no system
- * call, so that a receiver never waits for the database.
+ * names, what the writer and the keeper report) and one for each receiver.
+ * Nobody holds two.  Under a lock memory is copied, nothing else: no SQL, no
+ * ereport(), no system call, so that a receiver never waits for the database.
  *
  * - The snapshot is written by the writer, who increments "generation" after.
  *   A receiver looks at "generation" without the lock once per batch, and takes
  *   the lock to copy the snapshot when it has changed.
  *
  * - A receiver holds its lock exclusively while it works on a batch of
- *   datagrams: that covers its counters, its decoder and the sums of its OPEN
- *   buffers.  Views hold it shared while they copy.
+ *   datagrams: that covers its counters, its decoder and its intervals.  Others
+ *   hold it shared while they copy.
  *
- * - A buffer goes FREE -> OPEN -> READY by its receiver, READY -> WRITING ->
- *   FREE by the writer, each step under the receiver's lock held exclusively.
- *   A receiver that finds no FREE one takes its newest READY one back to OPEN.
- *   The sums of a buffer that is READY or WRITING change no more, so the writer
- *   reads them without the lock; views, which may come while the writer frees
- *   the buffer, read them with it.
+ * - A buffer goes FREE -> OPEN -> READY by its receiver (intervals.c), READY ->
+ *   WRITING -> FREE by the writer, and READY -> FREE by the keeper when the
+ *   interval is safe in a file, each step under the receiver's lock held
+ *   exclusively.  The sums of a buffer that is READY or WRITING change no more.
+ *   OPEN buffers stay so when a receiver ends and the next one begins.
  *
  * - FREE buffers keep their sums until they are used again, for lastfluss.live.
+ *
+ * - Intervals are written in the order of their sequence numbers, none is left
+ *   out: number last_written + 1 is in a buffer, or else in a file.
  *
  * - WRITING survives the death of the writer, for the memory does.  The next
  *   writer asks the table _written whether the interval's transaction was
@@ -63,9 +65,7 @@ shared_receiver_size(void)
 
 	size = SHARED_ALIGN(decoder_size(SHARED_DECODER));
 	size = add_size(size, SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface))));
-	size = add_size(size, SHARED_ALIGN(mul_size(lastfluss_buffers, sizeof(IntervalBuffer))));
-	return add_size(size, mul_size(lastfluss_buffers,
-								   SHARED_ALIGN(aggregate_size(lastfluss_max_entries))));
+	return add_size(size, SHARED_ALIGN(intervals_size(lastfluss_buffers, lastfluss_max_entries)));
 }
 
 static Size
@@ -82,28 +82,14 @@ shared_size(void)
 					mul_size(lastfluss_receivers, shared_receiver_size()));
 }
 
-Aggregate *
-shared_aggregate(int receiver, int buffer)
-{
-	ReceiverShared *mine = &shared->receivers[receiver];
-	char	   *first = (char *) mine->buffers +
-		SHARED_ALIGN(lastfluss_buffers * sizeof(IntervalBuffer));
-
-	return (Aggregate *) (first + buffer * SHARED_ALIGN(aggregate_size(lastfluss_max_entries)));
-}
-
 static void
-shared_init_receiver(ReceiverShared *mine, int number, char *memory)
+shared_init_receiver(ReceiverShared *mine, char *memory)
 {
 	mine->decoder = decoder_init(memory, SHARED_DECODER);
 	memory += SHARED_ALIGN(decoder_size(SHARED_DECODER));
 	mine->seen = lru_init(memory, SHARED_SEEN, sizeof(SeenInterface));
 	memory += SHARED_ALIGN(lru_size(SHARED_SEEN, sizeof(SeenInterface)));
-	mine->buffers = (IntervalBuffer *) memory;
-	memset(mine->buffers, 0, lastfluss_buffers * sizeof(IntervalBuffer));
-	mine->next_sequence = 1;
-	for (int i = 0; i < lastfluss_buffers; i++)
-		aggregate_init(shared_aggregate(number, i), lastfluss_max_entries);
+	mine->intervals = intervals_init(memory, lastfluss_buffers, lastfluss_max_entries);
 }
 
 static void
@@ -124,7 +110,7 @@ shared_init(void)
 	for (int i = 0; i < lastfluss_receivers; i++)
 	{
 		shared->receiver_locks[i] = &locks[i + 1].lock;
-		shared_init_receiver(&shared->receivers[i], i, memory);
+		shared_init_receiver(&shared->receivers[i], memory);
 		memory += shared_receiver_size();
 	}
 }
@@ -169,6 +155,15 @@ shared_wake_writer(void)
 	LWLockAcquire(shared->lock, LW_SHARED);
 	if (shared->writer_latch)
 		SetLatch(shared->writer_latch);
+	LWLockRelease(shared->lock);
+}
+
+void
+shared_wake_keeper(void)
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	if (shared->keeper_latch)
+		SetLatch(shared->keeper_latch);
 	LWLockRelease(shared->lock);
 }
 

@@ -13,9 +13,9 @@
 #include "storage/lwlock.h"
 
 #include "account.h"
-#include "aggregate.h"
 #include "decode.h"
 #include "interfaces.h"
+#include "intervals.h"
 
 #define SHARED_MAX_RECEIVERS	16
 #define SHARED_MAX_LISTENERS	64
@@ -43,7 +43,8 @@ typedef struct ListenerConfig
 /* What the receivers need of the configuration. */
 typedef struct ConfigSnapshot
 {
-	int32		period;			/* seconds */
+	IntervalRule rule;
+	int64		spool_limit;	/* octets */
 	AccountAsSource as_source;
 	uint32		own_as;			/* 0: not set */
 	uint32		listener_count;
@@ -58,23 +59,6 @@ typedef struct NameSlot
 	uint64		generation;		/* the last one that had it; 0: free */
 	char		name[SHARED_NAME_SIZE];
 } NameSlot;
-
-typedef enum BufferState
-{
-	BUFFER_FREE,
-	BUFFER_OPEN,				/* the receiver adds to it */
-	BUFFER_READY,				/* finished, waits for the writer */
-	BUFFER_WRITING				/* the writer reads it */
-} BufferState;
-
-typedef struct IntervalBuffer
-{
-	BufferState state;
-	int32		period;			/* seconds */
-	int64		start;			/* microseconds since 1970 */
-	uint64		sequence;		/* counts the intervals of a receiver */
-	uint64		generation;		/* configuration when it was opened */
-} IntervalBuffer;
 
 typedef enum ListenerState
 {
@@ -105,13 +89,11 @@ typedef struct ReceiverShared
 	pid_t		pid;			/* 0 while it does not run */
 	Latch	   *latch;
 	uint64		generation;		/* configuration that it follows */
-	uint64		next_sequence;
 	uint64		last_written;	/* sequence; the writer's alone */
-	bool		state_loaded;	/* what was saved before has been taken up */
+	bool		state_loaded;	/* what was learned before has been taken up */
 	uint64		kernel_drops;	/* of sockets closed since, too */
 	uint64		stretched;		/* datagrams counted in an interval before theirs */
-	uint64		folded;			/* of buffers used again since; views add the rest */
-	uint64		saturated;
+	HealthCounts noted;			/* of all this, what intervals have as their health */
 	uint32		listener_count;
 	ListenerStatus listeners[SHARED_MAX_LISTENERS];
 	uint64		counters_taken; /* numbers of samples, modulo the size of the ring */
@@ -121,7 +103,7 @@ typedef struct ReceiverShared
 	Account		account;		/* its counters; the pointers are the receiver's */
 	Decoder	   *decoder;
 	Lru		   *seen;
-	IntervalBuffer *buffers;	/* lastfluss_buffers of them */
+	Intervals  *intervals;		/* lastfluss_buffers of them */
 } ReceiverShared;
 
 typedef struct Shared
@@ -142,6 +124,11 @@ typedef struct Shared
 	Latch	   *launcher_latch;
 	Latch	   *writer_latch;
 	pid_t		writer_pid;
+	Latch	   *keeper_latch;
+	bool		leftovers_written;	/* nothing of earlier runs is left in files */
+	int64		spool_octets;	/* of intervals that wait in files */
+	uint32		spool_files;
+	bool		spool_full;		/* the limit, or the disk, takes no more */
 	TimestampTz since;
 	TimestampTz last_interval;	/* start of the interval written last */
 	uint64		intervals_written;
@@ -164,11 +151,9 @@ extern void shared_register(void);
 /* Octets of shared memory in all. */
 extern Size shared_size(void);
 
-/* The sums of a buffer. */
-extern Aggregate *shared_aggregate(int receiver, int buffer);
-
-/* Wakes the writer, if there is one. */
+/* Wake them, if they run. */
 extern void shared_wake_writer(void);
+extern void shared_wake_keeper(void);
 extern void shared_wake_receivers(void);
 
 /* Sets or (NULL) clears what status.last_error tells. */

@@ -3,52 +3,29 @@
  *	  What the receivers have learned, kept over a restart of the server.
  *
  * Exporters send their templates and sampling rates every few minutes; without
- * them the data in between cannot be read.  So the writer saves them, every few
+ * them the data in between cannot be read.  So the keeper saves them, every few
  * seconds where something has changed and at the end, into a file for each
- * receiver in the data directory (pg_lastfluss/); a receiver that starts with
- * empty memory takes them up.
+ * receiver in the data directory; a receiver that starts with empty memory takes
+ * them up.
  *
- * A file carries a magic number with the version, its length and a checksum.
- * One that is damaged is set aside and said in the log, and no more: what it
+ * A file that is damaged is set aside and said in the log, and no more: what it
  * held comes again from the network.
  */
 #include "postgres.h"
 
-#include <unistd.h>
-
-#include "common/file_perm.h"
 #include "port/pg_crc32c.h"
-#include "storage/fd.h"
 
+#include "file.h"
 #include "lastfluss.h"
 #include "shared.h"
 
-#define STATE_DIRECTORY		"pg_lastfluss"
 #define STATE_MAGIC			0x4c464401	/* "LFD", version 1 */
 #define STATE_MAX_OCTETS	(64 * 1024 * 1024)
 
-typedef struct StateHeader
-{
-	uint32		magic;
-	uint32		length;			/* of what follows */
-	pg_crc32c	checksum;		/* of what follows */
-} StateHeader;
-
 static void
-state_path(char *path, int receiver, const char *suffix)
+state_name(char *name, int receiver)
 {
-	snprintf(path, MAXPGPATH, STATE_DIRECTORY "/decoder.%d%s", receiver, suffix);
-}
-
-static pg_crc32c
-state_checksum(const uint8 *data, Size length)
-{
-	pg_crc32c	checksum;
-
-	INIT_CRC32C(checksum);
-	COMP_CRC32C(checksum, data, length);
-	FIN_CRC32C(checksum);
-	return checksum;
+	snprintf(name, MAXPGPATH, "decoder.%d", receiver);
 }
 
 /* The decoder's image, and how long it is. */
@@ -74,31 +51,42 @@ state_take(int receiver, Size *length)
 	}
 }
 
-static bool
-state_write_file(const char *path, const StateHeader *header, const uint8 *image)
+static pg_crc32c
+state_checksum(const uint8 *data, Size length)
 {
-	FILE	   *file = AllocateFile(path, PG_BINARY_W);
-	bool		good;
+	pg_crc32c	checksum;
 
-	if (file == NULL)
-		return false;
-	good = fwrite(header, sizeof(*header), 1, file) == 1 &&
-		(header->length == 0 || fwrite(image, header->length, 1, file) == 1);
-	return FreeFile(file) == 0 && good;
+	INIT_CRC32C(checksum);
+	COMP_CRC32C(checksum, data, length);
+	FIN_CRC32C(checksum);
+	return checksum;
+}
+
+static void
+state_report_failure(const char *name)
+{
+	int			error = errno;
+	char		path[MAXPGPATH];
+
+	file_path(path, name);
+	errno = error;
+	ereport(lastfluss_elevel(LOG_RANK_WARNING),
+			(errcode_for_file_access(),
+			 errmsg("lastfluss: could not save templates to file \"%s\": %m", path),
+			 errdetail("After a restart of the server, data waits until the exporters send their templates.")));
 }
 
 /*
  * Saves what a receiver has learned, if that has changed since the last time.
- * Runs in the writer, in a context that is reset.
+ * Runs in the keeper, in a context that is reset.
  */
 void
 state_save(int receiver)
 {
 	static pg_crc32c saved[SHARED_MAX_RECEIVERS];
 	static bool said = false;
-	StateHeader header = {.magic = STATE_MAGIC};
-	char		path[MAXPGPATH];
-	char		new_path[MAXPGPATH];
+	char		name[MAXPGPATH];
+	pg_crc32c	checksum;
 	Size		length;
 	uint8	   *image;
 
@@ -106,63 +94,24 @@ state_save(int receiver)
 	if (!shared->receivers[receiver].state_loaded)
 		return;
 	image = state_take(receiver, &length);
-	header.length = (uint32) length;
-	header.checksum = state_checksum(image, length);
-	if (header.checksum == saved[receiver])
+	checksum = state_checksum(image, length);
+	if (checksum == saved[receiver])
 		return;
 
-	state_path(path, receiver, "");
-	state_path(new_path, receiver, ".new");
-	(void) MakePGDirectory(STATE_DIRECTORY);
-	if (!state_write_file(new_path, &header, image) ||
-		durable_rename(new_path, path, DEBUG1) != 0)
+	state_name(name, receiver);
+	if (file_write(name, STATE_MAGIC, image, length) < 0)
 	{
 		if (!said)
-			ereport(lastfluss_elevel(LOG_RANK_WARNING),
-					(errcode_for_file_access(),
-					 errmsg("lastfluss: could not save templates to file \"%s\": %m", path),
-					 errdetail("After a restart of the server, data waits until the exporters send their templates.")));
+			state_report_failure(name);
 		said = true;
 		return;
 	}
 	said = false;
-	saved[receiver] = header.checksum;
-}
-
-/* The content behind the header, or NULL where the file is not whole. */
-static uint8 *
-state_read_file(FILE *file, uint32 *length)
-{
-	StateHeader header;
-	uint8	   *image;
-
-	if (fread(&header, sizeof(header), 1, file) != 1 || header.magic != STATE_MAGIC ||
-		header.length > STATE_MAX_OCTETS)
-		return NULL;
-	image = palloc(header.length + 1);
-	*length = header.length;
-	/* One octet more than there should be must not be there. */
-	if (fread(image, 1, header.length + 1, file) != header.length ||
-		state_checksum(image, header.length) != header.checksum)
-		return NULL;
-	return image;
-}
-
-static void
-state_set_aside(const char *path)
-{
-	char		aside[MAXPGPATH];
-
-	snprintf(aside, sizeof(aside), "%.*s.damaged", MAXPGPATH - 10, path);
-	ereport(lastfluss_elevel(LOG_RANK_WARNING),
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("lastfluss: file \"%s\" is damaged or of another version, and is set aside", path),
-			 errdetail("It held templates and sampling rates, which the exporters send again.")));
-	(void) rename(path, aside);
+	saved[receiver] = checksum;
 }
 
 static bool
-state_load_image(int receiver, const uint8 *image, uint32 length)
+state_load_image(int receiver, const uint8 *image, Size length)
 {
 	bool		good;
 
@@ -173,18 +122,15 @@ state_load_image(int receiver, const uint8 *image, uint32 length)
 }
 
 static void
-state_load_file(int receiver, const char *path)
+state_load_file(int receiver, const char *name)
 {
-	FILE	   *file = AllocateFile(path, PG_BINARY_R);
-	uint32		length = 0;
-	uint8	   *image;
+	void	   *image;
+	Size		length;
+	FileResult	result = file_read(name, STATE_MAGIC, STATE_MAX_OCTETS, &image, &length);
 
-	if (file == NULL)
-		return;
-	image = state_read_file(file, &length);
-	FreeFile(file);
-	if (image == NULL || !state_load_image(receiver, image, length))
-		state_set_aside(path);
+	if (result == FILE_DAMAGED ||
+		(result == FILE_WHOLE && !state_load_image(receiver, image, length)))
+		file_set_aside(name, "templates and sampling rates, which the exporters send again");
 	if (image)
 		pfree(image);
 }
@@ -197,14 +143,14 @@ state_load_file(int receiver, const char *path)
 void
 state_load(int receiver)
 {
-	char		path[MAXPGPATH];
+	char		name[MAXPGPATH];
 
 	if (shared->receivers[receiver].state_loaded)
 		return;
 	for (int i = 0; i < SHARED_MAX_RECEIVERS; i++)
 	{
-		state_path(path, i, "");
-		state_load_file(receiver, path);
+		state_name(name, i);
+		state_load_file(receiver, name);
 	}
 	shared->receivers[receiver].state_loaded = true;
 }

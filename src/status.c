@@ -24,6 +24,7 @@
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
+#include "row.h"
 #include "shared.h"
 
 static const uint8_t status_mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
@@ -125,68 +126,6 @@ status_numeric(uint64 value)
 }
 
 /*
- * Rows, value by value.
- */
-
-#define STATUS_MAX_COLUMNS	32
-
-typedef struct StatusRow
-{
-	int			count;
-	Datum		values[STATUS_MAX_COLUMNS];
-	bool		nulls[STATUS_MAX_COLUMNS];
-} StatusRow;
-
-static void
-row_add(StatusRow *row, Datum value)
-{
-	row->values[row->count] = value;
-	row->nulls[row->count++] = false;
-}
-
-static void
-row_add_null(StatusRow *row)
-{
-	row->values[row->count] = (Datum) 0;
-	row->nulls[row->count++] = true;
-}
-
-static void
-row_add_number(StatusRow *row, uint64 value)
-{
-	row_add(row, Int64GetDatum((int64) value));
-}
-
-static void
-row_add_text(StatusRow *row, const char *text)
-{
-	if (text)
-		row_add(row, CStringGetTextDatum(text));
-	else
-		row_add_null(row);
-}
-
-/* Microseconds since 1970; 0 is null. */
-static void
-row_add_time(StatusRow *row, int64 unix_time)
-{
-	if (unix_time != 0)
-		row_add(row, TimestampTzGetDatum(lastfluss_timestamp(unix_time)));
-	else
-		row_add_null(row);
-}
-
-static void
-row_put(StatusRow *row, FunctionCallInfo fcinfo)
-{
-	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-
-	Assert(row->count == result->setDesc->natts);
-	tuplestore_putvalues(result->setResult, result->setDesc, row->values, row->nulls);
-	row->count = 0;
-}
-
-/*
  * lastfluss._status(): one row.
  */
 
@@ -204,23 +143,23 @@ typedef struct StatusTotals
 	uint64		other_direction;
 	uint64		counters_dropped;
 	uint64		templates_evicted;
+	uint64		late_bytes;
+	uint64		future_bytes;
 	int			running;
 	int			open_listeners;
 	int			failed_listeners;
 } StatusTotals;
 
 static void
-status_sum_buffers(int number, StatusTotals *totals)
+status_sum_buffers(const Intervals *intervals, StatusTotals *totals)
 {
-	const ReceiverShared *receiver = &shared->receivers[number];
-
-	totals->folded += receiver->folded;
-	for (int i = 0; i < lastfluss_buffers; i++)
+	totals->folded += intervals->folded;
+	for (uint32 i = 0; i < intervals->count; i++)
 	{
-		BufferState state = receiver->buffers[i].state;
+		IntervalState state = intervals->all[i].state;
 
-		totals->waiting += state == BUFFER_READY || state == BUFFER_WRITING;
-		totals->folded += aggregate_folded(shared_aggregate(number, i));
+		totals->waiting += state == INTERVAL_READY || state == INTERVAL_WRITING;
+		totals->folded += aggregate_folded(intervals->all[i].sums);
 	}
 }
 
@@ -238,6 +177,8 @@ status_sum_receiver(int number, StatusTotals *totals)
 	totals->unmatched += receiver->account.unmatched;
 	totals->unknown_sampling += receiver->account.unknown_sampling;
 	totals->other_direction += receiver->account.other_direction;
+	totals->late_bytes += receiver->account.late_bytes;
+	totals->future_bytes += receiver->account.future_bytes;
 	totals->counters_dropped += receiver->counters_dropped;
 	totals->templates_evicted += receiver->decoder->templates->pushed_out +
 		lru_evictions(receiver->decoder->templates->all);
@@ -250,7 +191,7 @@ status_sum_receiver(int number, StatusTotals *totals)
 		totals->open_listeners += receiver->listeners[i].state == LISTENER_OPEN;
 		totals->failed_listeners += receiver->listeners[i].state == LISTENER_FAILED;
 	}
-	status_sum_buffers(number, totals);
+	status_sum_buffers(receiver->intervals, totals);
 	LWLockRelease(shared->receiver_locks[number]);
 }
 
@@ -308,13 +249,27 @@ status_state(const Shared *head, const StatusTotals *totals)
 	return "collecting";
 }
 
+/* What happens when intervals cannot be written, and what will; NULL: nothing. */
+static const char *
+status_spool(const Shared *head, int64 limit)
+{
+	if (head->spool_full)
+		return psprintf("full with %u intervals in %.1f MB: what comes now is counted in the newest interval, so nothing is lost but its time",
+						head->spool_files, head->spool_octets / 1048576.0);
+	if (head->spool_files == 0)
+		return NULL;
+	return psprintf("%u intervals wait in %.1f of %.0f MB; when these are full, what comes is counted in the newest interval, so that nothing is lost but its time",
+					head->spool_files, head->spool_octets / 1048576.0, limit / 1048576.0);
+}
+
 PG_FUNCTION_INFO_V1(lastfluss_status);
 Datum
 lastfluss_status(PG_FUNCTION_ARGS)
 {
 	Shared	   *head;
 	StatusTotals totals = {0};
-	StatusRow	row = {0};
+	Row			row = {0};
+	int64		spool_limit;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (shared == NULL)
@@ -329,6 +284,7 @@ lastfluss_status(PG_FUNCTION_ARGS)
 	head = palloc(offsetof(Shared, config));
 	LWLockAcquire(shared->lock, LW_SHARED);
 	memcpy(head, shared, offsetof(Shared, config));
+	spool_limit = shared->config.spool_limit;
 	LWLockRelease(shared->lock);
 	for (int i = 0; i < lastfluss_receivers; i++)
 		status_sum_receiver(i, &totals);
@@ -345,10 +301,16 @@ lastfluss_status(PG_FUNCTION_ARGS)
 	row_add_number(&row, totals.lost);
 	row_add_number(&row, totals.kernel_drops);
 	row_add_number(&row, totals.folded);
+	row_add_number(&row, totals.late_bytes);
+	row_add_number(&row, totals.future_bytes);
 	row_add_number(&row, totals.stretched);
 	row_add_number(&row, totals.counters_dropped);
 	row_add_number(&row, totals.templates_evicted);
-	row_add(&row, Int32GetDatum((int32) totals.waiting));
+	row_add(&row, Int32GetDatum((int32) (totals.waiting + head->spool_files)));
+	row_add(&row, Int32GetDatum((int32) head->spool_files));
+	row_add_number(&row, head->spool_octets);
+	row_add_number(&row, spool_limit);
+	row_add_text(&row, status_spool(head, spool_limit));
 	if (head->intervals_written > 0)
 		row_add(&row, TimestampTzGetDatum(head->last_interval));
 	else
@@ -417,7 +379,7 @@ status_interval(int64 microseconds)
 static void
 status_put_exporter(const Exporter *exporter, FunctionCallInfo fcinfo)
 {
-	StatusRow	row = {0};
+	Row			row = {0};
 
 	row_add(&row, status_inet(&exporter->address));
 	row_add_number(&row, exporter->domain);
@@ -429,6 +391,8 @@ status_put_exporter(const Exporter *exporter, FunctionCallInfo fcinfo)
 	row_add_number(&row, exporter->no_octets);
 	row_add_number(&row, exporter->unmatched);
 	row_add_number(&row, exporter->unknown_sampling);
+	row_add_number(&row, exporter->late_bytes);
+	row_add_number(&row, exporter->future_bytes);
 	row_add_number(&row, exporter->options);
 	row_add_number(&row, exporter->lost);
 	row_add_number(&row, exporter->waiting_sets);
@@ -472,7 +436,7 @@ lastfluss_exporters(PG_FUNCTION_ARGS)
 static void
 status_put_template(const Template *template, FunctionCallInfo fcinfo)
 {
-	StatusRow	row = {0};
+	Row			row = {0};
 
 	row_add(&row, status_inet(&template->address));
 	row_add(&row, Int32GetDatum(template->port));
@@ -551,7 +515,7 @@ status_copy_waiting(int number, StatusWaiting *waiting)
 static void
 status_put_waiting(const PendingSet *set, FunctionCallInfo fcinfo)
 {
-	StatusRow	row = {0};
+	Row			row = {0};
 
 	row_add(&row, status_inet(&set->key.address));
 	row_add(&row, Int32GetDatum(set->key.port));
@@ -583,7 +547,7 @@ lastfluss_waiting(PG_FUNCTION_ARGS)
 static void
 status_put_seen(const SeenInterface *seen, FunctionCallInfo fcinfo)
 {
-	StatusRow	row = {0};
+	Row			row = {0};
 
 	row_add(&row, status_inet(&seen->host));
 	row_add_number(&row, seen->id);
@@ -621,141 +585,6 @@ lastfluss_seen_interfaces(PG_FUNCTION_ARGS)
 
 		for (uint32 j = 0; j < count; j++)
 			status_put_seen(&seen[j], fcinfo);
-	}
-	return (Datum) 0;
-}
-
-/*
- * lastfluss._live(): the rows of all buffers.  A FREE one keeps its sums until
- * it is used again: a query whose snapshot is older than the COMMIT of the
- * writer does not see them in traffic.
- */
-
-typedef struct LiveRow
-{
-	AggregateKey key;
-	AggregateSum sum;
-} LiveRow;
-
-typedef struct LiveInterval
-{
-	IntervalBuffer interval;
-	uint32		count;
-	LiveRow    *rows;
-} LiveInterval;
-
-/* Copies a buffer.  It may have got more rows since "rows" was allocated: again. */
-static bool
-live_try_copy(int receiver, int buffer, uint32 room, LiveInterval *live)
-{
-	const Aggregate *sums = shared_aggregate(receiver, buffer);
-
-	LWLockAcquire(shared->receiver_locks[receiver], LW_SHARED);
-	live->interval = shared->receivers[receiver].buffers[buffer];
-	live->count = aggregate_count(sums);
-	if (live->count <= room)
-	{
-		for (uint32 i = 0; i < live->count; i++)
-			aggregate_row(sums, i, &live->rows[i].key, &live->rows[i].sum);
-	}
-	LWLockRelease(shared->receiver_locks[receiver]);
-	return live->count <= room;
-}
-
-static void
-live_copy(int receiver, int buffer, LiveInterval *live)
-{
-	uint32		room = 0;
-
-	live->rows = NULL;
-	while (!live_try_copy(receiver, buffer, room, live))
-	{
-		room = live->count + 1024;
-		if (live->rows)
-			pfree(live->rows);
-		live->rows = MemoryContextAllocHuge(CurrentMemoryContext,
-											mul_size(room, sizeof(LiveRow)));
-	}
-}
-
-static void
-live_put(int receiver, const LiveInterval *live, const LiveRow *live_row,
-		 const char *name, FunctionCallInfo fcinfo)
-{
-	const AggregateKey *key = &live_row->key;
-	StatusRow	row = {0};
-
-	row_add_time(&row, shared->run);
-	row_add(&row, Int32GetDatum(receiver));
-	row_add_number(&row, live->interval.sequence);
-	row_add(&row, BoolGetDatum(live->interval.state == BUFFER_FREE));
-	row_add_time(&row, live->interval.start);
-	row_add(&row, Float4GetDatum((float4) ((double) live_row->sum.bytes * 8 / live->interval.period)));
-	row_add_text(&row, name);
-	row_add(&row, BoolGetDatum(key->ingress));
-	if (key->others)
-	{
-		row_add_null(&row);
-		row_add_null(&row);
-	}
-	else
-	{
-		row_add_number(&row, key->remote_as);
-		row_add_number(&row, key->local_as);
-	}
-	if (key->family != 0)
-		row_add(&row, Int16GetDatum(key->family));
-	else
-		row_add_null(&row);
-	row_add_number(&row, live_row->sum.bytes);
-	row_add_number(&row, live_row->sum.packets);
-	row_add_number(&row, live_row->sum.flows);
-	row_put(&row, fcinfo);
-}
-
-/* Copies of the names that the rows use. */
-static char **
-live_names(const LiveInterval *live)
-{
-	char	  **names = palloc0(SHARED_MAX_NAMES * sizeof(char *));
-
-	for (uint32 i = 0; i < live->count; i++)
-	{
-		uint32		number = live->rows[i].key.interface;
-
-		if (names[number] == NULL)
-			names[number] = palloc(SHARED_NAME_SIZE);
-	}
-	LWLockAcquire(shared->lock, LW_SHARED);
-	for (uint32 i = 0; i < SHARED_MAX_NAMES; i++)
-	{
-		if (names[i])
-			strlcpy(names[i], shared->names[i].name, SHARED_NAME_SIZE);
-	}
-	LWLockRelease(shared->lock);
-	return names;
-}
-
-PG_FUNCTION_INFO_V1(lastfluss_live);
-Datum
-lastfluss_live(PG_FUNCTION_ARGS)
-{
-	lastfluss_require_preload();
-	InitMaterializedSRF(fcinfo, 0);
-	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
-	{
-		for (int buffer = 0; buffer < lastfluss_buffers; buffer++)
-		{
-			LiveInterval live;
-			char	  **names;
-
-			live_copy(receiver, buffer, &live);
-			names = live_names(&live);
-			for (uint32 i = 0; i < live.count; i++)
-				live_put(receiver, &live, &live.rows[i],
-						 names[live.rows[i].key.interface], fcinfo);
-			CHECK_FOR_INTERRUPTS();
-		}
 	}
 	return (Datum) 0;
 }

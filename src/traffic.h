@@ -1,14 +1,12 @@
 /*
  * traffic.h
- *	  The table traffic: found or made, and rows written into it.
+ *	  The tables traffic and traffic_health: found or made, and intervals written
+ *	  into them.
  */
 #ifndef LASTFLUSS_TRAFFIC_H
 #define LASTFLUSS_TRAFFIC_H
 
-#include "aggregate.h"
-
-/* The name behind an interface's number. */
-typedef const char *(*TrafficName) (uint32 number, void *context);
+#include "copy.h"
 
 /*
  * The table of that name (qualified or not; "public" where not), created when
@@ -17,22 +15,24 @@ typedef const char *(*TrafficName) (uint32 number, void *context);
 extern Oid	traffic_open(const char *name);
 
 /*
- * Inserts the rows of one interval, as the table's owner, into the columns that
- * the table has, making a partition where one is missing.  "start" is in
- * microseconds since 1970, "period" in seconds.  Returns the number of rows.
+ * The table for its health, beside it: traffic_health for traffic.  It is made
+ * when it is missing; InvalidOid where the owner of traffic may not make it.
  */
-extern uint64 traffic_write(Oid table, const Aggregate *sums, int64 start,
-							int32 period, TrafficName name, void *context);
+extern Oid	traffic_health_open(const char *name, Oid traffic);
 
-/* Makes the partitions of the next days, where the table has such. */
-extern void traffic_prepare_ahead(Oid table);
+/*
+ * Inserts the rows of one interval into the columns that the table has.  Returns
+ * their number.
+ */
+extern uint64 traffic_write(Oid table, const IntervalCopy *interval);
 
-/* partition.c */
-extern void partition_create_table(const char *schema, const char *name);
-extern bool partition_ensure(Oid table, TimestampTz time);
-extern void partition_ensure_ahead(Oid table);
+/* Inserts what is known of an interval's completeness; nothing with InvalidOid. */
+extern void traffic_health_write(Oid table, const IntervalCopy *interval);
 
-/* Runs a statement by SPI, as the user that is in force. */
-extern void traffic_run(const char *statement);
+/*
+ * The time of an interval's rows, which may come from a broken clock: within what
+ * partitions should be made for.
+ */
+extern TimestampTz traffic_sane_time(int64 start, int32 period);
 
 #endif							/* LASTFLUSS_TRAFFIC_H */

@@ -4,8 +4,9 @@
  *
  * One interval is one transaction, in which the table _written notes its
  * sequence number: what is noted there is never inserted again (see shared.c).
- * Whatever goes wrong, the interval stays READY and is tried again; status
- * tells the error all the while, the log once.
+ * Whatever goes wrong, the interval stays where it is, in its buffer or in a
+ * file, and is tried again; status tells the error all the while, the log once.
+ * What the keeper has saved of earlier runs of the server is written first.
  *
  * The worker waits without a connection until the launcher has found the
  * database, and leaves it when somebody wants to drop it.
@@ -19,21 +20,23 @@
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
-#include "storage/fd.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
 #include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/pidfile.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "copy.h"
 #include "lastfluss.h"
 #include "prefixes.h"
 #include "shared.h"
+#include "spool.h"
+#include "table.h"
+#include "top.h"
 #include "traffic.h"
 
 #define WRITER_TICK				1000	/* milliseconds to sleep at the most */
@@ -41,7 +44,6 @@
 #define WRITER_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
 #define WRITER_PREFIX_SECONDS	10	/* prefixes that could not be loaded are tried again after so many */
 #define WRITER_LOAD_PREFIXES	"load the prefixes"
-#define WRITER_SAVE_SECONDS		5	/* learned state is saved after so many */
 #define WRITER_DRAIN_SECONDS	10	/* what a shutdown waits for the last intervals */
 
 typedef struct Writer
@@ -49,11 +51,12 @@ typedef struct Writer
 	bool		configured;		/* the extension is there, its settings are known */
 	char	   *table;			/* setting "table" */
 	MemoryContext context;		/* reset after each transaction */
+	MemoryContext interval_context; /* reset after each interval */
 	const char *failing;		/* what did not work the last time, or NULL */
 	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
 	TimestampTz config_at;		/* when it is to be read again */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
-	TimestampTz save_at;		/* when learned state is to be saved */
+	uint32		keep_top;		/* setting; 0: all */
 	bool		prefixes_wanted;	/* by setting "asn_source" */
 	bool		prefixes_loaded;	/* as they are in the table */
 	TimestampTz prefixes_at;	/* when they are to be loaded, if they are not */
@@ -177,19 +180,10 @@ writer_check_interrupts(void)
 
 typedef struct WriterJob
 {
-	int			receiver;
-	int			buffer;
-	IntervalBuffer *interval;
+	const IntervalCopy *copy;
 	uint64		rows;
 	bool		extension_missing;	/* dropped: nothing was written */
 } WriterJob;
-
-static const char *
-writer_name(uint32 number, void *context)
-{
-	/* Stays as it is while a buffer refers to it, so needs no lock. */
-	return shared->names[number].name;
-}
 
 /*
  * Notes the interval as written; false when it was noted before.  The note
@@ -197,14 +191,14 @@ writer_name(uint32 number, void *context)
  * transaction ended.
  */
 static bool
-writer_note(const WriterJob *job)
+writer_note(const IntervalCopy *copy)
 {
 	Oid			types[] = {TIMESTAMPTZOID, INT4OID, INT8OID, TIMESTAMPTZOID};
 	Datum		values[] = {
-		TimestampTzGetDatum(lastfluss_timestamp(shared->run)),
-		Int32GetDatum(job->receiver),
-		Int64GetDatum((int64) job->interval->sequence),
-		TimestampTzGetDatum(lastfluss_timestamp(job->interval->start))
+		TimestampTzGetDatum(lastfluss_timestamp(copy->run)),
+		Int32GetDatum(copy->receiver),
+		Int64GetDatum((int64) copy->sequence),
+		TimestampTzGetDatum(lastfluss_timestamp(copy->start))
 	};
 	int			result;
 
@@ -220,49 +214,19 @@ writer_note(const WriterJob *job)
 }
 
 static void
-writer_write_interval(void *argument)
+writer_insert_interval(void *argument)
 {
 	WriterJob  *job = argument;
+	IntervalCopy copy = *job->copy;
 	Oid			table;
 
 	job->extension_missing = !OidIsValid(get_extension_oid("lastfluss", true));
-	if (job->extension_missing || !writer_note(job))
+	if (job->extension_missing || !writer_note(&copy))
 		return;
+	copy.count = top_keep(copy.rows, copy.count, writer.keep_top);
 	table = traffic_open(writer.table);
-	job->rows = traffic_write(table, shared_aggregate(job->receiver, job->buffer),
-							  job->interval->start, job->interval->period,
-							  writer_name, NULL);
-}
-
-static void
-writer_set_state(const WriterJob *job, BufferState state)
-{
-	LWLockAcquire(shared->receiver_locks[job->receiver], LW_EXCLUSIVE);
-	job->interval->state = state;
-	LWLockRelease(shared->receiver_locks[job->receiver]);
-}
-
-/* Takes the oldest finished interval of a receiver, so that all come in order. */
-static bool
-writer_take(int receiver, WriterJob *job)
-{
-	IntervalBuffer *buffers = shared->receivers[receiver].buffers;
-	int			oldest = -1;
-
-	LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
-	for (int i = 0; i < lastfluss_buffers; i++)
-	{
-		if (buffers[i].state == BUFFER_READY &&
-			(oldest < 0 || buffers[i].sequence < buffers[oldest].sequence))
-			oldest = i;
-	}
-	if (oldest >= 0)
-		buffers[oldest].state = BUFFER_WRITING;
-	LWLockRelease(shared->receiver_locks[receiver]);
-
-	*job = (WriterJob) {.receiver = receiver,.buffer = oldest,
-		.interval = oldest >= 0 ? &buffers[oldest] : NULL};
-	return oldest >= 0;
+	job->rows = traffic_write(table, &copy);
+	traffic_health_write(traffic_health_open(writer.table, table), &copy);
 }
 
 static void
@@ -274,37 +238,212 @@ writer_count(const WriterJob *job, TimestampTz started)
 	shared->intervals_written++;
 	shared->rows_written += job->rows;
 	shared->write_microseconds += (uint64) Max(took, 0);
-	shared->last_interval = lastfluss_timestamp(job->interval->start);
+	shared->last_interval = lastfluss_timestamp(job->copy->start);
 	LWLockRelease(shared->lock);
 	ereport(lastfluss_elevel(LOG_RANK_DEBUG),
 			(errmsg("lastfluss: wrote interval " UINT64_FORMAT " of receiver %d: " UINT64_FORMAT " rows in %.3f ms",
-					job->interval->sequence, job->receiver, job->rows, took / 1000.0)));
+					job->copy->sequence, job->copy->receiver, job->rows, took / 1000.0)));
+}
+
+/* False when it could not be written. */
+static bool
+writer_write_interval(const IntervalCopy *copy)
+{
+	WriterJob	job = {.copy = copy};
+	TimestampTz started = GetCurrentTimestamp();
+
+	if (!writer_try("write an interval", writer_insert_interval, &job) || job.extension_missing)
+	{
+		writer.config_at = 0;
+		return false;
+	}
+	writer_count(&job, started);
+	return true;
+}
+
+/*
+ * The buffer with that interval, if it is finished, for the writer alone from
+ * now on; "*in_memory" tells whether there is one at all.
+ */
+static int
+writer_take_buffer(int receiver, uint64 sequence, bool *in_memory)
+{
+	Intervals  *intervals = shared->receivers[receiver].intervals;
+	int			taken = -1;
+
+	*in_memory = false;
+	LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
+	for (uint32 i = 0; i < intervals->count; i++)
+	{
+		FlowInterval *interval = &intervals->all[i];
+
+		if (interval->sequence != sequence || interval->state == INTERVAL_FREE)
+			continue;
+		*in_memory = true;
+		if (interval->state == INTERVAL_OPEN)
+			continue;
+		interval->state = INTERVAL_WRITING;
+		taken = (int) i;
+	}
+	/* It may not have been opened yet. */
+	if (sequence >= intervals->next_sequence)
+		*in_memory = true;
+	LWLockRelease(shared->receiver_locks[receiver]);
+	return taken;
+}
+
+static void
+writer_set_state(int receiver, int buffer, IntervalState state)
+{
+	LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
+	shared->receivers[receiver].intervals->all[buffer].state = state;
+	LWLockRelease(shared->receiver_locks[receiver]);
+}
+
+static bool
+writer_write_buffer(int receiver, int buffer)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer.interval_context);
+	IntervalCopy copy;
+	bool		written = copy_interval(receiver, buffer, 0, &copy) &&
+		writer_write_interval(&copy);
+
+	if (written)
+		shared->receivers[receiver].last_written = copy.sequence;
+	writer_set_state(receiver, buffer, written ? INTERVAL_FREE : INTERVAL_READY);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer.interval_context);
+	return written;
+}
+
+typedef struct WriterFile
+{
+	const SpoolName *name;
+	bool		loaded;
+	IntervalCopy copy;
+} WriterFile;
+
+static void
+writer_load_file(void *argument)
+{
+	WriterFile *file = argument;
+	MemoryContext old = MemoryContextSwitchTo(writer.interval_context);
+
+	file->loaded = spool_load(file->name, &file->copy);
+	MemoryContextSwitchTo(old);
+}
+
+/* One without a file was lost; the next ones are not to wait for it for ever. */
+static bool
+writer_write_file(const SpoolName *name)
+{
+	MemoryContext old = MemoryContextSwitchTo(writer.interval_context);
+	WriterFile	file = {.name = name};
+	bool		written = false;
+
+	if (!writer_try("read an interval from its file", writer_load_file, &file))
+		written = false;
+	else if (file.loaded)
+		written = writer_write_interval(&file.copy);
+	else
+	{
+		ereport(lastfluss_elevel(LOG_RANK_ERROR),
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("lastfluss: interval " UINT64_FORMAT " of receiver %d is lost", name->sequence, name->receiver),
+				 errdetail("Its file in the data directory is missing or damaged.")));
+		written = true;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(writer.interval_context);
+	return written;
+}
+
+typedef enum WriterResult
+{
+	WRITER_NOTHING,				/* the next interval is not finished */
+	WRITER_DONE,
+	WRITER_FAILED
+} WriterResult;
+
+/* The next interval of a receiver: they are written in the order of their numbers. */
+static WriterResult
+writer_write_next(int receiver)
+{
+	ReceiverShared *source = &shared->receivers[receiver];
+	uint64		sequence = source->last_written + 1;
+	SpoolName	name = {shared->run, receiver, sequence};
+	bool		in_memory;
+	int			buffer = writer_take_buffer(receiver, sequence, &in_memory);
+
+	if (buffer >= 0)
+		return writer_write_buffer(receiver, buffer) ? WRITER_DONE : WRITER_FAILED;
+	if (in_memory)
+		return WRITER_NOTHING;
+	if (!writer_write_file(&name))
+		return WRITER_FAILED;
+	source->last_written = sequence;
+	shared_wake_keeper();
+	return WRITER_DONE;
+}
+
+typedef struct WriterList
+{
+	SpoolFile  *files;
+	uint32		count;
+} WriterList;
+
+static void
+writer_list_files(void *argument)
+{
+	WriterList *list = argument;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	list->files = spool_list(&list->count);
+	MemoryContextSwitchTo(old);
+}
+
+/* What is in files of earlier runs; true when all of it is in the table. */
+static bool
+writer_write_leftovers(void)
+{
+	WriterList	list = {0};
+	bool		written = true;
+
+	if (shared->leftovers_written)
+		return true;
+	if (!writer_try("list the files of intervals", writer_list_files, &list))
+		return false;
+	for (uint32 i = 0; i < list.count && written; i++)
+	{
+		if (list.files[i].name.run != shared->run)
+			written = writer_write_file(&list.files[i].name);
+		writer_check_interrupts();
+	}
+	if (list.files)
+		pfree(list.files);
+	if (!written)
+		return false;
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->leftovers_written = true;
+	LWLockRelease(shared->lock);
+	shared_wake_keeper();
+	return true;
 }
 
 /* Writes what is finished; false when something could not be written. */
 static bool
 writer_write_finished(void)
 {
+	if (!writer_write_leftovers())
+		return false;
 	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
 	{
-		WriterJob	job;
+		WriterResult result;
 
-		while (writer_take(receiver, &job))
-		{
-			TimestampTz started = GetCurrentTimestamp();
-
-			if (!writer_try("write an interval", writer_write_interval, &job) ||
-				job.extension_missing)
-			{
-				writer_set_state(&job, BUFFER_READY);
-				writer.config_at = 0;
-				return false;
-			}
-			writer_count(&job, started);
-			shared->receivers[receiver].last_written = job.interval->sequence;
-			writer_set_state(&job, BUFFER_FREE);
+		while ((result = writer_write_next(receiver)) == WRITER_DONE)
 			writer_check_interrupts();
-		}
+		if (result == WRITER_FAILED)
+			return false;
 	}
 	return true;
 }
@@ -315,11 +454,13 @@ writer_recover(void)
 {
 	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
 	{
+		Intervals  *intervals = shared->receivers[receiver].intervals;
+
 		LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
-		for (int i = 0; i < lastfluss_buffers; i++)
+		for (uint32 i = 0; i < intervals->count; i++)
 		{
-			if (shared->receivers[receiver].buffers[i].state == BUFFER_WRITING)
-				shared->receivers[receiver].buffers[i].state = BUFFER_READY;
+			if (intervals->all[i].state == INTERVAL_WRITING)
+				intervals->all[i].state = INTERVAL_READY;
 		}
 		LWLockRelease(shared->receiver_locks[receiver]);
 	}
@@ -466,6 +607,7 @@ writer_read_config(void *argument)
 		return;
 	}
 	writer_note_begin();
+	writer.keep_top = settings.keep_top;
 	writer.prefixes_wanted = settings.as_source != ACCOUNT_AS_EXPORTER;
 	if (writer.table == NULL || strcmp(writer.table, settings.table) != 0)
 	{
@@ -495,7 +637,12 @@ writer_follow_config(void)
 static void
 writer_make_ahead(void *argument)
 {
-	traffic_prepare_ahead(traffic_open(writer.table));
+	Oid			table = traffic_open(writer.table);
+	Oid			health = traffic_health_open(writer.table, table);
+
+	table_prepare_ahead(table);
+	if (OidIsValid(health))
+		table_prepare_ahead(health);
 }
 
 static void
@@ -557,29 +704,6 @@ writer_leave_when_asked(void)
 		proc_exit(1);
 }
 
-/* What was learned from the network is kept for the next start of the server. */
-static void
-writer_save_state(void)
-{
-	MemoryContext old = MemoryContextSwitchTo(writer.context);
-
-	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
-		state_save(receiver);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(writer.context);
-}
-
-static void
-writer_save_state_in_time(void)
-{
-	TimestampTz now = GetCurrentTimestamp();
-
-	if (now < writer.save_at)
-		return;
-	writer.save_at = TimestampTzPlusMilliseconds(now, WRITER_SAVE_SECONDS * 1000);
-	writer_save_state();
-}
-
 static void
 writer_round(void)
 {
@@ -589,7 +713,6 @@ writer_round(void)
 		writer_prepare_ahead();
 	if (writer.configured)
 		writer_write_counters();
-	writer_save_state_in_time();
 	if (writer.configured)
 		writer_follow_prefixes();
 }
@@ -606,27 +729,6 @@ writer_receivers_run(void)
 		LWLockRelease(shared->receiver_locks[i]);
 	}
 	return run;
-}
-
-/*
- * Is the server stopping, rather than this worker alone?  The postmaster says so
- * in its lock file, in our working directory, before it signals anybody.
- */
-static bool
-writer_server_is_stopping(void)
-{
-	FILE	   *file = AllocateFile("postmaster.pid", "r");
-	char		line[MAXPGPATH];
-	bool		stopping = false;
-
-	for (int i = 1; file && fgets(line, sizeof(line), file); i++)
-	{
-		if (i == LOCK_FILE_LINE_PM_STATUS)
-			stopping = strncmp(line, PM_STATUS_STOPPING, strlen(PM_STATUS_STOPPING)) == 0;
-	}
-	if (file)
-		FreeFile(file);
-	return stopping;
 }
 
 /*
@@ -647,7 +749,6 @@ writer_drain(void)
 	}
 	while (writer.configured && !writer_write_finished() && GetCurrentTimestamp() < until)
 		pg_usleep(100000);
-	writer_save_state();
 }
 
 static void
@@ -736,6 +837,8 @@ lastfluss_writer_main(Datum arg)
 	writer_connect();
 	writer.context = AllocSetContextCreate(TopMemoryContext, "lastfluss writer",
 										   ALLOCSET_DEFAULT_SIZES);
+	writer.interval_context = AllocSetContextCreate(TopMemoryContext, "lastfluss interval",
+													ALLOCSET_DEFAULT_SIZES);
 	writer_recover();
 	/* What a writer before us could not do, we have not tried yet. */
 	shared_set_error(NULL);
@@ -745,7 +848,7 @@ lastfluss_writer_main(Datum arg)
 		writer_round();
 		writer_sleep();
 	}
-	if (writer_server_is_stopping())
+	if (lastfluss_server_is_stopping())
 		writer_drain();
 	proc_exit(1);
 }

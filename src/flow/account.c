@@ -82,9 +82,9 @@ account_times(uint64_t value, uint32_t rate)
 
 static void
 account_seen(Account *account, const FlowAddress *host, const AccountSide *side,
-			 LruClass class, const Flow *flow, int64_t received)
+			 LruClass class, const Flow *flow)
 {
-	SeenInterface *seen = seen_get(account->seen, host, side->id, class, received);
+	SeenInterface *seen = seen_get(account->seen, host, side->id, class, flow->received);
 	uint64_t	bytes = account_times(flow->bytes, side->rate);
 
 	if (side->ingress)
@@ -138,9 +138,32 @@ account_ends(const Account *account, const Flow *flow)
 	};
 }
 
+/* A share for each part: packets and flows may be too few for all of them. */
 static void
-account_add(const Account *account, const AccountSide *side, const AccountEnds *ends,
-			const Flow *flow, Aggregate *aggregate)
+account_spread(Account *account, const AggregateKey *key, const AggregateSum *sum,
+			   const IntervalParts *parts)
+{
+	uint64_t	bytes[SPREAD_MAX_PARTS];
+	uint64_t	packets[SPREAD_MAX_PARTS];
+	uint64_t	flows[SPREAD_MAX_PARTS];
+
+	spread_share(parts->weights, parts->count, sum->bytes, bytes);
+	spread_share(parts->weights, parts->count, sum->packets, packets);
+	spread_share(parts->weights, parts->count, sum->flows, flows);
+	for (uint32_t i = 0; i < parts->count; i++)
+	{
+		AggregateSum share = {bytes[i], packets[i], flows[i]};
+
+		if (share.bytes != 0 || share.packets != 0 || share.flows != 0)
+			aggregate_add(parts->sums[i], key, &share);
+	}
+	if (parts->late)
+		account->late_bytes = aggregate_sum(account->late_bytes, bytes[parts->count - 1]);
+}
+
+static void
+account_add(Account *account, const AccountSide *side, const AccountEnds *ends,
+			const Flow *flow, const IntervalParts *parts)
 {
 	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? flow->packets : 0;
 	uint32_t	local_as = side->ingress ? ends->dst_as : ends->src_as;
@@ -157,12 +180,17 @@ account_add(const Account *account, const AccountSide *side, const AccountEnds *
 		.flows = 1
 	};
 
-	aggregate_add(aggregate, &key, &sum);
+	if (parts->count == 1 && !parts->late)
+		aggregate_add(parts->sums[0], &key, &sum);
+	else
+		account_spread(account, &key, &sum, parts);
+	if (parts->future)
+		account->future_bytes = aggregate_sum(account->future_bytes, sum.bytes);
 }
 
 void
-account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_t received,
-			 Aggregate *aggregate)
+account_flow(Account *account, const FlowAddress *host, const Flow *flow,
+			 const IntervalParts *parts)
 {
 	AccountSide sides[2];
 	AccountEnds ends = {0};
@@ -194,7 +222,7 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_
 		if (!counted)
 			ends = account_ends(account, flow);
 		counted = true;
-		account_add(account, &sides[i], &ends, flow, aggregate);
+		account_add(account, &sides[i], &ends, flow, parts);
 		unknown |= sides[i].rate == 0;
 	}
 	if (matched)
@@ -211,6 +239,6 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow, int64_
 	for (int i = 0; i < 2; i++)
 	{
 		if (sides[i].present)
-			account_seen(account, host, &sides[i], class, flow, received);
+			account_seen(account, host, &sides[i], class, flow);
 	}
 }

@@ -6,9 +6,9 @@
 #ifndef LASTFLUSS_ACCOUNT_H
 #define LASTFLUSS_ACCOUNT_H
 
-#include "aggregate.h"
 #include "flow.h"
 #include "interfaces.h"
+#include "intervals.h"
 #include "prefix.h"
 #include "seen.h"
 
@@ -33,17 +33,19 @@ typedef struct Account
 	uint64_t	no_octets;		/* records without any octet counter */
 	uint64_t	unknown_sampling;	/* counted with a rate that nobody gave */
 	uint64_t	other_direction;	/* left out by an interface's "count" */
+	uint64_t	late_bytes;		/* counted in a later interval than theirs */
+	uint64_t	future_bytes;	/* that claimed to come from the future */
 } Account;
 
 /*
- * Adds the record to "aggregate" once for its input interface and once for its
+ * Adds the record to its parts, once for its input interface and once for its
  * output interface, where each is configured: ingress has the source AS as
  * remote, egress the destination AS.  Bytes and packets are multiplied by the
- * interface's own rate, else by the record's.  AS numbers come from the record,
- * the prefixes, and for the local side from own_as.  Notes both interfaces as
- * seen, configured or not.
+ * interface's own rate, else by the record's, and then shared out.  AS numbers
+ * come from the record, the prefixes, and for the local side from own_as.  Notes
+ * both interfaces as seen, configured or not.
  */
 extern void account_flow(Account *account, const FlowAddress *host, const Flow *flow,
-						 int64_t received, Aggregate *aggregate);
+						 const IntervalParts *parts);
 
 #endif							/* LASTFLUSS_ACCOUNT_H */

@@ -40,6 +40,13 @@ typedef struct AggregateSum
 	uint64_t	flows;
 } AggregateSum;
 
+/* A row, copied out. */
+typedef struct AggregateEntry
+{
+	AggregateKey key;
+	AggregateSum sum;
+} AggregateEntry;
+
 typedef struct Aggregate Aggregate;
 
 /* Adds as far as AGGREGATE_MAX_SUM, which "a" must not exceed. */

@@ -7,6 +7,7 @@
 #define LASTFLUSS_EXPORTER_H
 
 #include "flow.h"
+#include "health.h"
 #include "lru.h"
 
 /* Why something could not be decoded. */
@@ -53,6 +54,8 @@ typedef struct Exporter
 	uint64_t	no_octets;		/* of these, without any octet counter */
 	uint64_t	unmatched;		/* of these, neither interface configured */
 	uint64_t	unknown_sampling;	/* of these, counted with a rate that nobody told */
+	uint64_t	late_bytes;		/* counted in a later interval than theirs */
+	uint64_t	future_bytes;	/* that claimed to come from the future */
 	uint64_t	options;		/* options records */
 	uint64_t	lost;			/* by sequence numbers; unit: the format's */
 	uint64_t	templates;		/* template records received */
@@ -65,6 +68,7 @@ typedef struct Exporter
 	int64_t		first_seen;		/* microseconds since 1970, our clock */
 	int64_t		last_seen;
 	int64_t		skew;			/* its export time - our receive time, us */
+	HealthCounts noted;			/* at the last health_note() */
 } Exporter;
 
 /* Finds or makes the exporter's entry, and marks it as used. */

@@ -71,6 +71,7 @@ typedef struct Flow
 	bool		reverse;		/* made of reverse counters (RFC 5103); always valid */
 	uint32_t	domain;			/* observation domain, source id, engine or sub-agent */
 	int64_t		received;		/* us since 1970, our clock; always valid */
+	int64_t		exported;		/* the same by the exporter's clock; valid with first or last */
 	uint64_t	bytes;			/* as exported, not multiplied by sampling */
 	uint64_t	packets;
 	uint32_t	in_if;			/* SNMP ifIndex */

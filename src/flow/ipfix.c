@@ -197,6 +197,7 @@ ipfix_decode_pending(IpfixState *state, const TemplateKey *key)
 	Message    *message = state->message;
 	IpfixState	late = *state;
 	int64_t		received = message->received;
+	int64_t		exported = message->exported;
 	Template   *template = template_find(message->templates, key);
 	PendingSet	set;
 	Packet		data;
@@ -205,12 +206,14 @@ ipfix_decode_pending(IpfixState *state, const TemplateKey *key)
 	{
 		late.clock = set.clock;
 		message->received = set.received;
+		message->exported = set.clock.export_time;
 		ipfix_decode_data(&late, data, template);
 		late.exporter->late_sets++;
 		if (late.exporter->waiting_sets > 0)
 			late.exporter->waiting_sets--;
 	}
 	message->received = received;
+	message->exported = exported;
 	record_rates_init(&state->rates, &state->key);
 }
 
@@ -396,6 +399,7 @@ ipfix_decode(Message *message)
 
 	ipfix_prepare(&state, message, exporter, &header);
 	exporter->skew = state.clock.export_time - message->received;
+	message->exported = state.clock.export_time;
 	state.behind = packet_left(&packet);
 	ipfix_decode_sets(&state, sets);
 	ipfix_note_sequence(&state, &header);

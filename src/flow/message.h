@@ -20,6 +20,7 @@ typedef struct Message
 	bool		known;			/* configuration names the host */
 	bool		may_continue;	/* another message may follow in "packet" */
 	int64_t		received;		/* microseconds since 1970, our clock */
+	int64_t		exported;		/* likewise, the exporter's; 0 where its header tells no time */
 	Lru		   *exporters;		/* of Exporter */
 	Lru		   *samplers;		/* of Sampler */
 	TemplateTable *templates;
@@ -38,11 +39,12 @@ typedef size_t (*MessageDecoder) (Message *message);
 /* The entry of the exporter that sent the message, with the message counted. */
 extern Exporter *message_exporter(Message *message, uint8_t protocol, uint32_t domain);
 
-/* Hands a data record to the sink and counts it; fills in when it was received. */
+/* Hands a data record to the sink and counts it; fills in when it was sent and received. */
 static inline void
 message_emit(Message *message, Exporter *exporter, Flow *flow)
 {
 	flow->received = message->received;
+	flow->exported = message->exported;
 	message->records++;
 	exporter->records++;
 	if (!FLOW_HAS(flow, FLOW_BYTES))

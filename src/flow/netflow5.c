@@ -185,6 +185,7 @@ netflow5_decode(Message *message)
 	}
 
 	exporter->skew = header.export_time - message->received;
+	message->exported = header.export_time;
 	if (layout->has_sequence)
 		exporter_sequence(exporter, header.sequence, header.count);
 	netflow5_read_records(message, exporter, layout, &header, records);

@@ -207,6 +207,7 @@ netflow8_decode(Message *message)
 	}
 
 	exporter->skew = header.export_time - message->received;
+	message->exported = header.export_time;
 	exporter_sequence(exporter, header.sequence, header.count);
 	netflow8_read_records(message, exporter, scheme, &header, records);
 	return message_end(message, exporter, NETFLOW8_HEADER + length);

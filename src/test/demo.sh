@@ -20,6 +20,7 @@ checkout=$(cd "$here/../.." && pwd)
 demo=$checkout/demo
 
 period=10             # seconds: rows come sooner than with the default's 60
+window=10             # and the default's 90
 history_hours=3
 history_rate=20       # records a second, the daily mean
 live_rate=1000
@@ -198,8 +199,9 @@ configure()
 	say "== the network: examples/demo/interfaces.yaml"
 	sql -d postgres -c 'CREATE ROLE lastfluss LOGIN' -c 'CREATE DATABASE lastfluss OWNER lastfluss'
 	sql -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" \
-		-v period="$period" -v udp_port="$udp_port" <<-'SQL'
+		-v period="$period" -v window="$window" -v udp_port="$udp_port" <<-'SQL'
 		CREATE EXTENSION lastfluss;
+		SELECT lastfluss.set('window', :'window');
 		SELECT lastfluss.set('period', :'period');
 		SELECT lastfluss.import_interfaces(:'yaml');
 		SELECT lastfluss.add_listener('127.0.0.1', :udp_port);
@@ -252,7 +254,7 @@ wait_for_listener()
 
 wait_for_live_rows()
 {
-	say "== waiting for the first interval of $period seconds"
+	say "== waiting for the first interval of $period seconds, written $window seconds after its end"
 	wait_until "$live_wait" "live row" "SELECT to_regclass('public.traffic') IS NOT NULL"
 	wait_until "$live_wait" "live row" \
 		"SELECT count(*) > 0 FROM public.traffic WHERE time >= to_timestamp($live_from)"
@@ -396,7 +398,7 @@ compare()
 
 check()
 {
-	local tries=$((period + 60))
+	local tries=$((period + window + 60))
 
 	read_state || die "no demo is running here"
 	stop_generator

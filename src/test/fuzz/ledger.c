@@ -1,7 +1,7 @@
 /*
  * ledger.c
- *	  Keeps the books of account.c and aggregate.c a second time, in a simple way,
- *	  and compares: nothing may be lost on the way to an interval's rows.
+ *	  Keeps the books of account.c, intervals.c and aggregate.c a second time, in a
+ *	  simple way, and compares: nothing may be lost on the way to intervals' rows.
  */
 #include "ledger.h"
 
@@ -10,6 +10,7 @@
 #include "check.h"
 
 #define LEDGER_ROWS		8		/* so few that ASNs are folded */
+#define LEDGER_BUFFERS	6		/* so few that they run out */
 #define LEDGER_SEEN		8
 #define LEDGER_NAMES	8		/* numbers of interfaces' names are smaller */
 
@@ -26,8 +27,10 @@ typedef struct LedgerSums
 struct Ledger
 {
 	Account		account;
-	Aggregate  *aggregate;
+	Intervals  *intervals;
 	uint64_t	flows;
+	uint64_t	written;		/* sequence of the last interval */
+	bool		saturated;
 	LedgerSums	sums[LEDGER_NAMES][2];	/* by name and ingress */
 };
 
@@ -100,7 +103,19 @@ ledger_prepare(Ledger *ledger, const Interfaces **interfaces, const PrefixTable 
 								   ledger_list, COUNT(ledger_list));
 	*prefixes = ledger_build_prefixes();
 	ledger->account.seen = ledger_allocate(lru_size(LEDGER_SEEN, sizeof(SeenInterface)));
-	ledger->aggregate = aggregate_init(ledger_allocate(aggregate_size(LEDGER_ROWS)), LEDGER_ROWS);
+	ledger->intervals = intervals_init(ledger_allocate(intervals_size(LEDGER_BUFFERS, LEDGER_ROWS)),
+									   LEDGER_BUFFERS, LEDGER_ROWS);
+	ledger->intervals->rule = (IntervalRule) {.period = 60,.window = 150};
+}
+
+/* Forgets what is in them. */
+static Intervals *
+ledger_empty(Intervals *intervals)
+{
+	intervals_close_all(intervals);
+	for (uint32_t i = 0; i < intervals->count; i++)
+		intervals->all[i].state = INTERVAL_FREE;
+	return intervals;
 }
 
 Ledger *
@@ -120,9 +135,9 @@ ledger_open(AccountAsSource as_source, uint32_t own_as, bool prefixes)
 			.own_as = own_as,
 			.seen = lru_init(ledger.account.seen, LEDGER_SEEN, sizeof(SeenInterface)),
 		},
-		.aggregate = ledger.aggregate,
+		.intervals = ledger_empty(ledger.intervals),
+		.written = ledger.intervals->next_sequence - 1,
 	};
-	aggregate_reset(ledger.aggregate);
 	return &ledger;
 }
 
@@ -241,10 +256,70 @@ ledger_side(Ledger *ledger, const FlowAddress *host, const Flow *flow, bool ingr
 	sums->flows++;
 }
 
-void
-ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t received)
+/*
+ * Intervals.
+ */
+
+/* Takes the rows out of the sums. */
+static void
+ledger_subtract_rows(Ledger *ledger, const Aggregate *aggregate)
 {
+	for (uint32_t i = 0; i < aggregate_count(aggregate); i++)
+	{
+		AggregateKey key;
+		AggregateSum sum;
+		LedgerSums *sums;
+
+		aggregate_row(aggregate, i, &key, &sum);
+		CHECK(key.interface < LEDGER_NAMES);
+		CHECK(key.family == 0 || key.family == 4 || key.family == 6);
+		CHECK(!key.others || (key.remote_as == 0 && key.local_as == 0));
+		CHECK(sum.bytes > 0 || sum.packets > 0 || sum.flows > 0);
+		sums = &ledger->sums[key.interface][key.ingress];
+		sums->bytes -= sum.bytes;
+		sums->packets -= sum.packets;
+		sums->flows -= sum.flows;
+	}
+}
+
+/* Writes the interval that was finished first; false where none is. */
+static bool
+ledger_write(Ledger *ledger)
+{
+	for (uint32_t i = 0; i < ledger->intervals->count; i++)
+	{
+		FlowInterval *interval = &ledger->intervals->all[i];
+
+		if (interval->state != INTERVAL_READY || interval->sequence != ledger->written + 1)
+			continue;
+		CHECK(interval->start % (60 * INT64_C(1000000)) == 0);
+		CHECK(aggregate_count(interval->sums) <= LEDGER_ROWS + 6 * LEDGER_NAMES);
+		ledger_subtract_rows(ledger, interval->sums);
+		ledger->saturated |= aggregate_saturated(interval->sums) > 0;
+		interval->state = INTERVAL_FREE;
+		ledger->written++;
+		return true;
+	}
+	return false;
+}
+
+/* Now and then buffers run out. */
+static void
+ledger_turn(Ledger *ledger, int64_t now)
+{
+	intervals_turn(ledger->intervals, now, 1);
+	if (ledger->flows % 4 == 0)
+		(void) ledger_write(ledger);
+	CHECK(intervals_newest(ledger->intervals) != NULL);
+}
+
+void
+ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t now)
+{
+	IntervalParts parts;
+
 	ledger->flows++;
+	ledger_turn(ledger, now);
 	if (ledger->account.prefixes != NULL && FLOW_HAS(flow, FLOW_SRC_ADDR))
 		ledger_check_prefix(ledger->account.prefixes, &flow->src_addr);
 	if (ledger->account.prefixes != NULL && FLOW_HAS(flow, FLOW_DST_ADDR))
@@ -254,29 +329,9 @@ ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t r
 		ledger_side(ledger, host, flow, true);
 		ledger_side(ledger, host, flow, false);
 	}
-	account_flow(&ledger->account, host, flow, received, ledger->aggregate);
-}
-
-/* Takes the rows out of the sums. */
-static void
-ledger_subtract_rows(Ledger *ledger)
-{
-	for (uint32_t i = 0; i < aggregate_count(ledger->aggregate); i++)
-	{
-		AggregateKey key;
-		AggregateSum sum;
-		LedgerSums *sums;
-
-		aggregate_row(ledger->aggregate, i, &key, &sum);
-		CHECK(key.interface < LEDGER_NAMES);
-		CHECK(key.family == 0 || key.family == 4 || key.family == 6);
-		CHECK(!key.others || (key.remote_as == 0 && key.local_as == 0));
-		CHECK(sum.flows > 0);
-		sums = &ledger->sums[key.interface][key.ingress];
-		sums->bytes -= sum.bytes;
-		sums->packets -= sum.packets;
-		sums->flows -= sum.flows;
-	}
+	intervals_lay(ledger->intervals, flow, &parts);
+	CHECK(parts.count > 0 && parts.count <= ledger->intervals->open_count + parts.late);
+	account_flow(&ledger->account, host, flow, &parts);
 }
 
 void
@@ -289,10 +344,12 @@ ledger_check(Ledger *ledger)
 	CHECK(account->unknown_sampling <= account->matched);
 	CHECK(account->other_direction <= account->matched);
 	CHECK(lru_count(account->seen) <= LEDGER_SEEN + 1);
-	CHECK(aggregate_count(ledger->aggregate) <= LEDGER_ROWS + 6 * LEDGER_NAMES);
 
-	ledger_subtract_rows(ledger);
-	if (aggregate_saturated(ledger->aggregate) > 0)
+	intervals_close_all(ledger->intervals);
+	while (ledger_write(ledger))
+		continue;
+	CHECK(ledger->written + 1 == ledger->intervals->next_sequence);
+	if (ledger->saturated)
 		return;
 	for (int name = 0; name < LEDGER_NAMES; name++)
 		for (int ingress = 0; ingress < 2; ingress++)

@@ -1,7 +1,7 @@
 /*
  * ledger.h
- *	  Keeps the books of account.c and aggregate.c a second time, in a simple way,
- *	  and compares: nothing may be lost on the way to an interval's rows.
+ *	  Keeps the books of account.c, intervals.c and aggregate.c a second time, in a
+ *	  simple way, and compares: nothing may be lost on the way to intervals' rows.
  */
 #ifndef FUZZ_LEDGER_H
 #define FUZZ_LEDGER_H
@@ -16,8 +16,8 @@ extern Ledger *ledger_open(AccountAsSource as_source, uint32_t own_as, bool pref
 /* Is this the address of a configured router? */
 extern bool ledger_knows(const Ledger *ledger, const FlowAddress *host);
 
-extern void ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow,
-						int64_t received);
+/* "now" may jump. */
+extern void ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t now);
 
 /* Do the books agree? */
 extern void ledger_check(Ledger *ledger);

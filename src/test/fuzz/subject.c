@@ -55,6 +55,7 @@ subject_digest_flow(Subject *subject, const Flow *flow)
 	DIGEST(subject, flow->reverse);
 	DIGEST(subject, flow->domain);
 	DIGEST(subject, flow->received);
+	DIGEST(subject, flow->exported);
 	DIGEST_FIELD(subject, flow, FLOW_BYTES, bytes);
 	DIGEST_FIELD(subject, flow, FLOW_PACKETS, packets);
 	DIGEST_FIELD(subject, flow, FLOW_IN_IF, in_if);
@@ -104,6 +105,7 @@ subject_flow(void *context, const Flow *flow)
 	CHECK(!FLOW_HAS(flow, FLOW_DIRECTION) || flow->direction <= 1);
 	CHECK(!FLOW_HAS(flow, FLOW_FIRST) || subject_is_time(flow->first));
 	CHECK(!FLOW_HAS(flow, FLOW_LAST) || subject_is_time(flow->last));
+	CHECK(subject_is_time(flow->exported));
 	/* only data that has waited is older than its datagram */
 	CHECK(flow->received == subject->datagram->received ||
 		  subject_has_templates(flow->protocol));

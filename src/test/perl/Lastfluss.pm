@@ -25,7 +25,8 @@ my %taken_ports;
 
 # A server with the library preloaded, and the extension in its database.
 # Options: database, conf (lines of postgresql.conf), start, extension, listen (the
-# three are true unless set to 0), init (arguments of the node's init).
+# three are true unless set to 0), init (arguments of the node's init), attribution
+# (arrival unless told, so that an interval is written as soon as it ends).
 sub new
 {
 	my ($class, $name, %option) = @_;
@@ -50,7 +51,7 @@ CONF
 
 	$self->node->start;
 	return $self unless $option{extension} // 1;
-	$self->sql('CREATE EXTENSION lastfluss');
+	$self->create_extension($option{attribution});
 	$self->listen if $option{listen} // 1;
 	return $self;
 }
@@ -82,6 +83,15 @@ sub wait_for
 
 	$self->node->poll_query_until($self->{database}, $query, $expected)
 	  or die "waited in vain for: $query";
+	return;
+}
+
+sub create_extension
+{
+	my ($self, $attribution) = @_;
+
+	$attribution //= 'arrival';
+	$self->sql("CREATE EXTENSION lastfluss; SELECT lastfluss.set('attribution', '$attribution')");
 	return;
 }
 

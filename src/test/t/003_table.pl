@@ -16,7 +16,7 @@ $collector->node->safe_psql('postgres', $_) for (
 	'CREATE ROLE operator LOGIN',
 	'CREATE ROLE alice LOGIN',
 	'CREATE DATABASE lastfluss OWNER operator');
-$collector->sql('CREATE EXTENSION lastfluss');
+$collector->create_extension;
 $collector->listen;
 $collector->configure(
 	q{SELECT lastfluss.set('period', '1')},

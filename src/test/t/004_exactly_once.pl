@@ -105,13 +105,15 @@ my $extra = Lastfluss::udp_port();
 $collector->sql("SELECT lastfluss.add_listener('127.0.0.1', $extra)");
 ok(Lastfluss::wait_until(sub { Lastfluss::sockets($extra) == 1 }),
 	'the configuration is followed meanwhile');
-$collector->configure(q{SELECT lastfluss.add_interface('B', '127.0.0.11', 2)});
+$collector->configure(
+	q{SELECT lastfluss.add_interface('B', '127.0.0.11', 2)},
+	q{SELECT lastfluss.set('spool_limit', '0')});
 $router->send({ in => 2, out => 9, src_as => 64502, bytes => 1000, packets => 1 });
 $bytes += 1000;
 
-# More intervals than there are buffers.
+# More intervals than there are buffers, and no room in files.
 send_until(status('stretched > 0'));
-is($collector->sql('SELECT intervals_waiting <= 3 FROM lastfluss.status'), 't',
+is($collector->sql('SELECT intervals_waiting - spooled <= 3 FROM lastfluss.status'), 't',
 	'when there is no buffer left, the last interval takes in the next');
 my ($error_at) = $collector->sql('SELECT last_error_at FROM lastfluss.status');
 $collector->wait_for("SELECT last_error_at > '$error_at' FROM lastfluss.status");

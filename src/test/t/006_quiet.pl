@@ -55,7 +55,7 @@ sub collects
 	my ($what) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	$collector->sql('CREATE EXTENSION lastfluss');
+	$collector->create_extension;
 	$collector->listen;
 	$collector->configure(
 		q{SELECT lastfluss.set('period', '1')},

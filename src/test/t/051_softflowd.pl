@@ -38,6 +38,7 @@ query(
 	qq{
 	CREATE EXTENSION lastfluss;
 	BEGIN;
+	SELECT lastfluss.set('attribution', 'arrival');
 	SELECT lastfluss.set('period', '1');
 	SELECT lastfluss.add_interface('uplink', '127.0.0.1', 0);
 	SELECT lastfluss.add_listener('127.0.0.1', $port);

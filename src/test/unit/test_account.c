@@ -87,10 +87,14 @@ sampled(Flow flow, uint32_t rate)
 	return flow;
 }
 
+/* All of it into one interval. */
 static void
 account_from(Fixture *fixture, FlowAddress host, Flow flow, int64_t received)
 {
-	account_flow(&fixture->account, &host, &flow, received, fixture->aggregate);
+	IntervalParts parts = {.count = 1,.sums = {fixture->aggregate},.weights = {1}};
+
+	flow.received = received;
+	account_flow(&fixture->account, &host, &flow, &parts);
 }
 
 static void
@@ -359,6 +363,144 @@ test_saturation(void **state)
 	assert_seen(fixture, ROUTER, 77, 0, 0, AGGREGATE_MAX_SUM, 3);
 }
 
+/*
+ * Several intervals.
+ */
+
+/* Another interval's sums, to be freed. */
+static Aggregate *
+another(void)
+{
+	return aggregate_init(malloc(aggregate_size(100)), 100);
+}
+
+static void
+assert_only_row(const Aggregate *aggregate, uint64_t bytes, uint64_t packets, uint64_t flows)
+{
+	AggregateKey key;
+	AggregateSum sum;
+
+	assert_int_equal(aggregate_count(aggregate), 1);
+	aggregate_row(aggregate, 0, &key, &sum);
+	assert_int_equal(sum.bytes, bytes);
+	assert_int_equal(sum.packets, packets);
+	assert_int_equal(sum.flows, flows);
+}
+
+/* Multiplied first, then shared out: to the byte, by the largest remainder. */
+static void
+test_parts(void **state)
+{
+	Fixture    *fixture = *state;
+	Aggregate  *older = another();
+	IntervalParts parts = {.count = 2,.sums = {fixture->aggregate, older},.weights = {1, 6}};
+	const FlowAddress host = ROUTER;
+	const Flow	record = flow(1, 77);
+
+	account_flow(&fixture->account, &host, &record, &parts);
+
+	/* 150,000 bytes and 300 packets in sevenths; a flow counts once */
+	assert_only_row(fixture->aggregate, 21429, 43, 0);
+	assert_only_row(older, 128571, 257, 1);
+	assert_counters(fixture, 1, 1, 0, 0, 0);
+	assert_int_equal(fixture->account.late_bytes, 0);
+	assert_int_equal(fixture->account.future_bytes, 0);
+	assert_seen(fixture, ROUTER, 1, 150000, 1, 0, 0);
+	free(older);
+}
+
+/* A part that gets nothing makes no row. */
+static void
+test_empty_part(void **state)
+{
+	Fixture    *fixture = *state;
+	Aggregate  *older = another();
+	IntervalParts parts = {.count = 2,.sums = {fixture->aggregate, older},.weights = {1, 999}};
+	const FlowAddress host = ROUTER;
+	Flow		record = flow(4, 77);
+
+	record.bytes = 40;
+	record.packets = 1;
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(aggregate_count(fixture->aggregate), 0);
+	assert_only_row(older, 40, 1, 1);
+
+	/* ... but a record without bytes is a flow */
+	record.bytes = record.packets = 0;
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(aggregate_count(fixture->aggregate), 0);
+	assert_only_row(older, 40, 1, 2);
+	free(older);
+}
+
+/* The last part is what is late; each side that is counted counts. */
+static void
+test_late(void **state)
+{
+	Fixture    *fixture = *state;
+	Aggregate  *older = another();
+	IntervalParts parts = {
+		.count = 3,
+		.late = true,
+		.sums = {fixture->aggregate, older, older},
+		.weights = {1, 1, 2}
+	};
+	const FlowAddress host = ROUTER;
+	Flow		record = flow(4, 77);
+
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_only_row(fixture->aggregate, 375, 1, 0);
+	assert_only_row(older, 1125, 2, 1);
+	assert_int_equal(fixture->account.late_bytes, 750);
+
+	record = flow(1, 2);
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.late_bytes, 750 + 75000 + 7500);
+
+	/* neither side is configured */
+	record = flow(77, 78);
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.late_bytes, 750 + 75000 + 7500);
+
+	/* nothing but late */
+	parts.count = 1;
+	record = flow(4, 77);
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.late_bytes, 750 + 75000 + 7500 + 1500);
+
+	record.bytes = UINT64_MAX;
+	account_flow(&fixture->account, &host, &record, &parts);
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.late_bytes, AGGREGATE_MAX_SUM);
+	assert_int_equal(fixture->account.future_bytes, 0);
+	free(older);
+}
+
+static void
+test_future(void **state)
+{
+	Fixture    *fixture = *state;
+	Aggregate  *older = another();
+	IntervalParts parts = {
+		.count = 1,
+		.future = true,
+		.sums = {fixture->aggregate, older},
+		.weights = {3, 1}
+	};
+	const FlowAddress host = ROUTER;
+	Flow		record = flow(4, 77);
+
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.future_bytes, 1500);
+	parts.count = 2;
+	account_flow(&fixture->account, &host, &record, &parts);
+	assert_int_equal(fixture->account.future_bytes, 3000);
+	assert_int_equal(fixture->account.late_bytes, 0);
+	assert_only_row(fixture->aggregate, 1500 + 1125, 3 + 2, 2);
+	assert_only_row(older, 375, 1, 0);
+	free(older);
+}
+
 static void
 test_seen_times(void **state)
 {
@@ -547,6 +689,10 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_sampling, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_vlans, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_saturation, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_parts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_empty_part, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_late, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_future, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_seen_times, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exporter_then_prefix, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_as_sources, setup, teardown),

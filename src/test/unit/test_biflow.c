@@ -92,6 +92,7 @@ test_both_directions(void **state)
 	assert_int_equal(forward->src_addr.octets[15], 1);
 	assert_int_equal(forward->first, INT64_C(999990000000));
 	assert_int_equal(forward->received, BENCH_RECEIVED);
+	assert_int_equal(forward->exported, INT64_C(1000000000000));
 
 	assert_true(reverse->reverse);
 	assert_int_equal(reverse->bytes, 70000);
@@ -112,6 +113,7 @@ test_both_directions(void **state)
 	assert_int_equal(reverse->protocol, FLOW_IPFIX);
 	assert_int_equal(reverse->domain, 1);
 	assert_int_equal(reverse->received, BENCH_RECEIVED);
+	assert_int_equal(reverse->exported, INT64_C(1000000000000));
 	assert_int_equal(reverse->present, forward->present & ~FLOW_BIT(FLOW_DIRECTION));
 	assert_true(FLOW_HAS(forward, FLOW_DIRECTION));
 

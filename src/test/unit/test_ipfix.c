@@ -111,6 +111,8 @@ test_template_and_data(void **state)
 		assert_int_equal(bench->caught.bytes, 600);
 		assert_int_equal(flow->protocol, protocol);
 		assert_int_equal(flow->domain, 4000000000);
+		assert_int_equal(flow->received, BENCH_RECEIVED);
+		assert_int_equal(flow->exported, INT64_C(1000000000000));
 		assert_int_equal(flow->bytes, 300);
 		assert_int_equal(flow->packets, 1);
 		assert_int_equal(flow->in_if, 3);

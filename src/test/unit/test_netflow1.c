@@ -75,6 +75,7 @@ assert_record(const Flow *flow, uint8_t protocol, uint16_t number, uint32_t octe
 	assert_int_equal(flow->domain, 0);
 	assert_int_equal(flow->family, 4);
 	assert_int_equal(flow->received, BENCH_RECEIVED);
+	assert_int_equal(flow->exported, INT64_C(1000000250000));
 	assert_int_equal(flow->in_if, number);
 	assert_int_equal(flow->out_if, 65535);
 	assert_int_equal(flow->bytes, octets);

@@ -69,6 +69,7 @@ test_fields(void **state)
 	assert_memory_equal(flow->dst_addr.octets, destination, 16);
 	assert_int_equal(flow->first, INT64_C(999940250000));
 	assert_int_equal(flow->last, INT64_C(1000000249000));
+	assert_int_equal(flow->exported, INT64_C(1000000250000));
 	assert_int_equal(flow->sampling_origin, FLOW_SAMPLING_UNKNOWN);
 	assert_int_equal(flow->present,
 					 FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_PACKETS) | FLOW_BIT(FLOW_IN_IF) |

@@ -153,6 +153,7 @@ assert_record(const Flow *flow, uint8_t scheme, uint16_t number)
 	assert_int_equal(flow->domain, DOMAIN(scheme));
 	assert_int_equal(flow->family, 4);
 	assert_int_equal(flow->received, BENCH_RECEIVED);
+	assert_int_equal(flow->exported, INT64_C(1000000250000));
 	assert_true(FLOW_HAS(flow, FLOW_BYTES) && FLOW_HAS(flow, FLOW_PACKETS));
 	assert_int_equal(flow->bytes, 4000000000 + number);
 	assert_int_equal(flow->packets, 17);

@@ -372,11 +372,12 @@ test_data_first(void **state)
 	}
 }
 
-/* Uptimes are placed by the header of their own message. */
+/* Uptimes are placed by the header of their own message; that is when they were sent. */
 static void
 test_own_clock(void **state)
 {
 	static const uint16_t fields[][2] = {{1, 4}, {21, 4}};
+	const int64_t later = (200 << 16 | 1000000 % 65536) * SECOND;
 	Bench	   *bench = bench_make(8, 8);
 	Buffer		buffer = {0};
 	size_t		set;
@@ -396,9 +397,16 @@ test_own_clock(void **state)
 	set = begin_set(&buffer, 0);
 	put_template(&buffer, 300, COUNT(fields), fields);
 	end_set(&buffer, set);
+	set = begin_set(&buffer, 300);
+	put_u32(&buffer, 1);
+	put_u32(&buffer, (100 << 16 | 600000 % 65536) - 2000);
+	end_set(&buffer, set);
 	bench_decode(bench, &buffer);
-	assert_int_equal(bench->caught.count, 1);
+	assert_int_equal(bench->caught.count, 2);
 	assert_int_equal(bench->caught.flows[0].last, INT64_C(999999000000));
+	assert_int_equal(bench->caught.flows[0].exported, INT64_C(1000000000000));
+	assert_int_equal(bench->caught.flows[1].last, later - 2 * SECOND);
+	assert_int_equal(bench->caught.flows[1].exported, later);
 	bench_free(bench);
 }
 

@@ -246,6 +246,7 @@ test_flow_sample(void **state)
 	assert_int_equal(flow->protocol, FLOW_SFLOW_V5);
 	assert_int_equal(flow->domain, SUB_AGENT);
 	assert_int_equal(flow->received, BENCH_RECEIVED);
+	assert_int_equal(flow->exported, 0);
 	assert_int_equal(flow->family, 4);
 	assert_int_equal(flow->in_if, 23);
 	assert_int_equal(flow->out_if, 0x3ffffffe);
