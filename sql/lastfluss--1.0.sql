@@ -466,7 +466,170 @@ WHERE CASE WHEN l.written
       END;
 COMMENT ON VIEW lastfluss.live IS 'the open and not yet written intervals, in the columns of traffic';
 
-CREATE FUNCTION lastfluss.doctor(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+CREATE FUNCTION lastfluss._table() RETURNS regclass LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_regclass(CASE cardinality(parse_ident(value)) WHEN 1 THEN 'public.' ELSE '' END || value)
+    FROM lastfluss.settings WHERE name = 'table';
+$$;
+COMMENT ON FUNCTION lastfluss._table() IS 'the table of the setting "table"; null: it is not made yet';
+
+/* The counter check */
+
+CREATE FUNCTION lastfluss._counter_growth(before numeric, after numeric, wraps boolean) RETURNS numeric
+LANGUAGE sql IMMUTABLE
+RETURN CASE WHEN after - before BETWEEN 0 AND 1e17 THEN after - before
+            WHEN wraps AND after - before + 4294967296 BETWEEN 0 AND 2147483647 THEN after - before + 4294967296 END;
+COMMENT ON FUNCTION lastfluss._counter_growth(numeric, numeric, boolean) IS
+'what a counter has grown by; where it may wrap at 2^32, a step back is a wrap if the growth is below 2^31; null: it has started anew, or is none';
+
+CREATE FUNCTION lastfluss.counter_check(since interval DEFAULT '1 hour', step interval DEFAULT NULL,
+    overhead integer DEFAULT NULL,
+    OUT "time" timestamptz, OUT iface text, OUT ingress boolean,
+    OUT flow_bytes bigint, OUT counter_bytes bigint, OUT ratio numeric,
+    OUT flow_packets bigint, OUT counter_packets bigint, OUT packet_ratio numeric, OUT slot interval)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET jit = off   -- compiling would take longer than the query
+AS $_$
+DECLARE
+    traffic  regclass := lastfluss._table();
+    period   integer;
+    window_  integer;
+    seconds  float8 := extract(epoch FROM $2);
+    own      boolean;
+    bytes    text := 'round(bandwidth::float8 * $3 / 8)::bigint';
+    packets  text;
+    rows     text;
+    hosts    text := 'SELECT NULL::inet AS host, NULL::integer AS octets';
+BEGIN
+    SELECT max(s.value) FILTER (WHERE s.name = 'period')::integer,
+           coalesce(max(s.value) FILTER (WHERE s.name = 'window')::integer, 0)
+    INTO period, window_ FROM lastfluss.settings s;
+    IF $1 IS NULL OR $1 <= interval '0' THEN
+        RAISE EXCEPTION 'invalid interval to look back: %', coalesce('"' || $1 || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give how far to look back, such as ''1 hour''.';
+    END IF;
+    IF seconds <= 0 OR seconds::numeric % period <> 0 THEN
+        RAISE EXCEPTION 'invalid step: "%"', $2
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = format('Give a multiple of the period, which is %s s.', period);
+    END IF;
+    IF $3 < 0 THEN
+        RAISE EXCEPTION 'invalid overhead: "%"', $3
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the octets to add for each packet.';
+    END IF;
+    IF traffic IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- The table may lack our columns, or have rows from before it had them.
+    IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = traffic AND a.attname = 'bytes' AND NOT a.attisdropped) THEN
+        bytes := format('coalesce(bytes, %s)', bytes);
+    END IF;
+    IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = traffic AND a.attname = 'packets' AND NOT a.attisdropped) THEN
+        packets := 'packets';
+    END IF;
+    rows := format('SELECT "time", iface, ingress, %s AS bytes, %s AS packets FROM %s', bytes, coalesce(packets, 'NULL::bigint'), traffic);
+    -- What the shared memory holds belongs to the collector's database.
+    SELECT s.state NOT IN ('not preloaded', 'other database') INTO own FROM lastfluss.status s;
+    IF own THEN
+        rows := rows || format(' UNION ALL SELECT "time", iface, ingress, bytes, %s FROM lastfluss.live', coalesce(packets, 'NULL'));
+        hosts := $$
+            SELECT host, CASE WHEN sum(records) FILTER (WHERE protocol LIKE 'sFlow%') > 0.5 * sum(records)
+                         THEN 0 ELSE 18 END AS octets
+            FROM lastfluss.exporters GROUP BY host$$;
+    END IF;
+
+    RETURN QUERY EXECUTE format($$
+WITH sender AS (%s),
+-- A port's counters say nothing of its VLANs.
+port AS (
+    SELECT i.name, i.host, i.id, coalesce($5, s.octets, 18) AS overhead
+    FROM lastfluss.interface i LEFT JOIN sender s USING (host)
+    WHERE i.name NOT IN (SELECT a.name FROM lastfluss.interface a JOIN lastfluss.interface v USING (host, id)
+                         WHERE v.vlan IS NOT NULL)
+), segment AS (
+    SELECT p.name, p.host, p.id, c.*
+    FROM port p CROSS JOIN LATERAL (
+        SELECT extract(epoch FROM lag(n."time") OVER series)::float8 AS begins,
+               extract(epoch FROM n."time")::float8 AS ends,
+               lastfluss._counter_growth(lag(n.in_octets) OVER series, n.in_octets, max(n.in_octets) OVER () < 4294967296)::float8 AS in_bytes,
+               lastfluss._counter_growth(lag(n.out_octets) OVER series, n.out_octets, max(n.out_octets) OVER () < 4294967296)::float8 AS out_bytes,
+               lastfluss._counter_growth(lag(n.in_packets) OVER series, n.in_packets, true)::float8 AS in_packets,
+               lastfluss._counter_growth(lag(n.out_packets) OVER series, n.out_packets, true)::float8 AS out_packets,
+               -- RFC 2863, ifSpeed: the largest value stands for all that are larger
+               coalesce(nullif(nullif(n.speed, 4294967295), 0)::float8, 'infinity') AS speed
+        FROM lastfluss.counters n
+        WHERE n.host = p.host AND n.id = p.id AND n."time" >= $1 - interval '15 min'
+        WINDOW series AS (ORDER BY n."time")
+    ) c
+    WHERE c.begins IS NOT NULL
+), distance AS (
+    SELECT name, max(usual) AS usual
+    FROM (SELECT name, percentile_cont(0.5) WITHIN GROUP (ORDER BY ends - begins) AS usual
+          FROM segment GROUP BY name, host, id) p
+    GROUP BY name
+), grid AS (
+    SELECT d.name, d.usual, coalesce($4, greatest(ceil(0.95 * d.usual / $3), 1) * $3) AS length,
+           (SELECT count(*) FROM port p WHERE p.name = d.name) AS ports,
+           (SELECT avg(p.overhead) FROM port p WHERE p.name = d.name) AS overhead
+    FROM distance d
+), piece AS (
+    SELECT s.name, s.host, s.id, n.slot, g.length, s.in_bytes, s.out_bytes, s.in_packets, s.out_packets,
+           s.ends - s.begins AS duration,
+           least(s.ends, (n.slot + 1) * g.length) - greatest(s.begins, n.slot * g.length) AS part
+    FROM segment s JOIN grid g USING (name)
+    CROSS JOIN generate_series(greatest(floor(s.begins / g.length), ceil(extract(epoch FROM $1)::float8 / g.length))::bigint,
+                               least(ceil(s.ends / g.length), floor(extract(epoch FROM $2)::float8 / g.length))::bigint - 1) AS n(slot)
+    WHERE s.ends - s.begins <= 3 * g.usual
+      AND s.in_bytes IS NOT NULL AND s.out_bytes IS NOT NULL
+      AND greatest(s.in_bytes, s.out_bytes) * 8 <= 2 * s.speed * (s.ends - s.begins)
+), port_slot AS (
+    SELECT name, slot, length,
+           sum(in_bytes * part / duration) AS in_bytes, sum(out_bytes * part / duration) AS out_bytes,
+           CASE WHEN count(in_packets) = count(*) THEN sum(in_packets * part / duration) END AS in_packets,
+           CASE WHEN count(out_packets) = count(*) THEN sum(out_packets * part / duration) END AS out_packets
+    FROM piece GROUP BY name, host, id, slot, length
+    HAVING sum(part) > length - 0.001
+), counted AS (
+    SELECT p.name, p.slot, p.length, g.overhead, d.ingress,
+           sum(d.bytes) AS bytes, CASE WHEN count(d.packets) = count(*) THEN sum(d.packets) END AS packets
+    FROM port_slot p JOIN grid g USING (name)
+    CROSS JOIN LATERAL (VALUES (true, p.in_bytes, p.in_packets), (false, p.out_bytes, p.out_packets)) AS d(ingress, bytes, packets)
+    GROUP BY p.name, p.slot, p.length, g.overhead, g.ports, d.ingress
+    HAVING count(*) = g.ports
+), flow AS (
+    SELECT t.iface AS name, t.ingress, floor(extract(epoch FROM t."time")::float8 / g.length)::bigint AS slot,
+           sum(t.bytes) AS bytes, CASE WHEN count(t.packets) = count(*) THEN sum(t.packets) END AS packets
+    FROM (SELECT "time", iface, ingress, sum(bytes) AS bytes, CASE WHEN count(packets) = count(*) THEN sum(packets) END AS packets
+          FROM (%s) r WHERE "time" >= $1 AND "time" < $2 AND iface IN (SELECT name FROM grid)
+          GROUP BY 1, 2, 3) t
+    JOIN grid g ON g.name = t.iface
+    GROUP BY 1, 2, 3
+), compared AS (
+    SELECT c.*, coalesce(f.bytes, 0) AS flow_bytes, CASE WHEN f.bytes IS NULL AND $6 THEN 0 ELSE f.packets END AS flow_packets
+    FROM counted c LEFT JOIN flow f USING (name, ingress, slot)
+)
+SELECT to_timestamp(slot * length), name, ingress, least(flow_bytes, 9223372036854775807)::bigint, bytes::bigint,
+       round((flow_bytes + overhead * coalesce(flow_packets, 0)) / nullif(bytes, 0)::numeric, 6),
+       CASE WHEN flow_packets <= 9223372036854775807 THEN flow_packets::bigint END, packets::bigint, round(flow_packets / nullif(packets, 0)::numeric, 6),
+       make_interval(secs => length)
+FROM compared ORDER BY slot * length, name, ingress DESC
+$$, hosts, rows)
+    USING now() - $1, now() - make_interval(secs => window_ + period), period, seconds, $3, packets IS NOT NULL;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.counter_check(interval, interval, integer) IS
+'flows against the interfaces'' own counters (lastfluss.counters), for each interface, direction and slot of the last time; a ratio of 1 says that sampling and export are configured right.
+since: how far to look back. step: length of the slots, a multiple of the period; null: for each interface the smallest that is no shorter (but for 5 %) than the usual (median) distance between its samples. overhead: octets of framing that the counters count for each packet and flows do not; null: 18 (Ethernet header and FCS) for hosts that send NetFlow or IPFIX, 0 for sFlow, and the mean where the hosts of a name differ.
+flow_bytes, flow_packets: traffic and live. counter_bytes, counter_packets: what the counters have grown by, in_octets (ingress) or out_octets, by linear interpolation between samples at both ends of the slot; all ports of a name together. ratio: (flow_bytes + overhead * flow_packets) / counter_bytes. packet_ratio: flow_packets / counter_packets. slot: length of the slot. Packets are null where traffic or the counters lack them, and nothing is added then for the overhead.
+Slots are left out that are not over for the window and a period; in which a port of the name has no samples, a gap of three times the usual distance, a counter that starts anew (a step back is a wrap of a 32-bit counter where it has then grown by less than 2^31), or growth beyond twice its speed. Names of ports that have entries with VLANs are left out.
+Needs the right to read traffic, lastfluss.interface, lastfluss.counters and the status views';
+
+/* The doctor: a function for each question, so that one which fails stops no other. */
+
+CREATE FUNCTION lastfluss._doctor_collector(OUT status text, OUT topic text, OUT finding text, OUT advice text)
 RETURNS SETOF record LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -475,27 +638,37 @@ DECLARE
 BEGIN
     SELECT * INTO now_is FROM lastfluss.status;
 
-    -- Is there a collector, and does it listen?
-    IF now_is.state = 'not preloaded' THEN
-        RETURN QUERY SELECT 'error', 'library', 'the server did not preload lastfluss',
-            'Put shared_preload_libraries = ''lastfluss'' into postgresql.conf, and restart the server.';
-        RETURN;
-    ELSIF now_is.state = 'other database' THEN
-        RETURN QUERY SELECT 'error', 'database',
-            format('the collector works in database "%s", not in "%s"', current_setting('lastfluss.database'), current_database()),
-            format('Connect to "%s", or change lastfluss.database in postgresql.conf and restart the server.', current_setting('lastfluss.database'));
-        RETURN;
+    IF now_is.state = 'starting' THEN
+        IF pg_is_in_recovery() THEN
+            RETURN QUERY SELECT 'warning', 'collector', 'a standby does not collect', 'It starts when the server is promoted.';
+        ELSE
+            RETURN QUERY SELECT 'warning', 'collector', format('the collector is starting: %s of %s receivers run', now_is.receivers, current_setting('lastfluss.receivers')),
+                'When it stays so, look at the server''s log: max_worker_processes must leave room for three workers and one for each receiver.';
+        END IF;
     END IF;
     RETURN QUERY SELECT 'error', 'listener', 'there is no listener', 'SELECT lastfluss.add_listener(port => 2055);'
         WHERE now_is.state = 'no listener';
     RETURN QUERY SELECT 'error', 'listener', l, 'Choose another address or port, or end the program that has it: ss -ulpn shows it.'
         FROM unnest(now_is.listeners) l WHERE l LIKE '%could not listen%';
-
-    -- Does something come, and can it be decoded?
     RETURN QUERY SELECT 'warning', 'datagrams', 'no datagram has come',
             'Look at the export address and port on the router, and at the firewall: tcpdump -n udp port 2055 shows what arrives.'
         WHERE now_is.datagrams = 0 AND now_is.state = 'collecting';
-    RETURN QUERY SELECT CASE WHEN sum(e.records) = 0 THEN 'error' ELSE 'warning' END, 'decoding',
+    RETURN QUERY SELECT 'warning', 'datagrams', format('%s, which is configured, has sent nothing since %s', host(e.host), max(e.last_seen)),
+            'Is it up, and does it still export to this address?'
+        FROM lastfluss.exporters e WHERE now_is.state = 'collecting'
+        GROUP BY e.host HAVING bool_or(e.configured) AND max(e.last_seen) < now() - interval '10 min';
+    RETURN QUERY SELECT 'ok', 'collector', format('%s datagrams, %s records, %s rows written', now_is.datagrams, now_is.records, now_is.rows), NULL
+        WHERE now_is.state = 'collecting' AND now_is.datagrams > 0;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_collector() IS 'part of doctor(): is there a collector, does it listen, and does something come?';
+
+CREATE FUNCTION lastfluss._doctor_decoding(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY SELECT CASE WHEN sum(e.records) = 0 THEN 'error' WHEN sum(v.value::bigint) < 0.001 * sum(e.datagrams) THEN 'ok' ELSE 'warning' END, 'decoding',
             format('%s datagrams or sets of %s were not decoded: %s', sum(v.value::bigint), host(e.host), v.key),
             CASE v.key
             WHEN 'no_template' THEN 'Have the router send its templates more often (every minute or so).'
@@ -505,8 +678,40 @@ BEGIN
             ELSE 'The datagrams contradict themselves; the software of the router may have a bug.' END
         FROM lastfluss.exporters e, jsonb_each_text(e.errors) v
         GROUP BY e.host, v.key;
+    RETURN QUERY SELECT 'warning', 'decoding', format('%s data sets of %s wait for their template', sum(e.waiting_sets), host(e.host)),
+            'They are decoded when it comes: have the router send its templates every minute or so.'
+        FROM lastfluss.exporters e GROUP BY e.host HAVING sum(e.waiting_sets) > 0 AND sum(e.records) = 0;
+    -- late_bytes and future_bytes are counted for each side, as in_bytes and out_bytes are
+    RETURN QUERY SELECT 'warning', 'window', format('%s %% of the bytes of %s came when the window of their intervals was over, and are counted later', trim_scale(round(100 * l.share, 1)), host(l.host)),
+            format('Have the router export long flows more often (active timeout 60 s), or keep intervals open for longer: SELECT lastfluss.set(''window'', ''%s'');', greatest(2 * l.window_, 60))
+        FROM (SELECT e.host, least(sum(e.late_bytes) / nullif(s.bytes, 0), 1) AS share,
+                     (SELECT v.value::integer FROM lastfluss.settings v WHERE v.name = 'window') AS window_
+              FROM lastfluss.exporters e
+              JOIN (SELECT i.host, sum(i.in_bytes::numeric + i.out_bytes) AS bytes
+                    FROM lastfluss.seen_interfaces i WHERE i.configured GROUP BY 1) s USING (host)
+              GROUP BY e.host, s.bytes) l
+        WHERE l.share > 0.01;
+    RETURN QUERY SELECT 'warning', 'window', format('%s %% of the bytes of %s claim to come from the future', trim_scale(round(100 * l.share, 1)), host(l.host)),
+            'They are counted when they come. Its flows end after the time of their export: look at its clock, and for a newer release of its software.'
+        FROM (SELECT e.host, least(sum(e.future_bytes) / nullif(s.bytes, 0), 1) AS share
+              FROM lastfluss.exporters e
+              JOIN (SELECT i.host, sum(i.in_bytes::numeric + i.out_bytes) AS bytes
+                    FROM lastfluss.seen_interfaces i WHERE i.configured GROUP BY 1) s USING (host)
+              GROUP BY e.host, s.bytes) l
+        WHERE l.share > 0.01;
+    RETURN QUERY SELECT DISTINCT ON (e.host) 'warning', 'clock', format('the clock of %s is off by %s', host(e.host), e.clock_skew),
+            'Nothing is lost by it; set its clock by NTP all the same.'
+        FROM lastfluss.exporters e WHERE abs(extract(epoch FROM e.clock_skew)) > 30
+        ORDER BY e.host, abs(extract(epoch FROM e.clock_skew)) DESC;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_decoding() IS 'part of doctor(): can be decoded what comes?';
 
-    -- Are its interfaces configured, and is what is counted right?
+CREATE FUNCTION lastfluss._doctor_counting(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
     RETURN QUERY SELECT 'warning', 'interfaces', format('%s interfaces of %s carry traffic and are not configured', count(*), host(s.host)),
             format('SELECT lastfluss.add_interface(''name'', ''%s'', %s);  -- all: SELECT * FROM lastfluss.seen_interfaces', host(s.host), (array_agg(s.id ORDER BY s.in_bytes::numeric + s.out_bytes DESC))[1])
         FROM lastfluss.seen_interfaces s WHERE NOT s.configured
@@ -519,38 +724,276 @@ BEGIN
             format('%s reports the traffic of interface %s (%s) at ingress and at egress', host(s.host), s.id, array_to_string(s.names, ', ')),
             format('Have the router watch one direction only, or: UPDATE lastfluss.interface SET count = ''ingress'' WHERE host = ''%s'';', host(s.host))
         FROM lastfluss.seen_interfaces s WHERE s.configured AND s.reported_twice;
-    RETURN QUERY SELECT DISTINCT ON (e.host) 'warning', 'clock', format('the clock of %s is off by %s', host(e.host), e.clock_skew),
-            'Nothing is lost by it; set its clock by NTP all the same.'
-        FROM lastfluss.exporters e WHERE abs(extract(epoch FROM e.clock_skew)) > 30
-        ORDER BY e.host, abs(extract(epoch FROM e.clock_skew)) DESC;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_counting() IS 'part of doctor(): are the interfaces configured, and is what is counted right?';
 
-    -- Is something lost?
-    RETURN QUERY SELECT 'warning', 'loss', format('%s datagrams or records of %s are missing by its sequence numbers', sum(e.lost), host(e.host)),
-            'Look for drops on the way: on the router, in the network, and in kernel_drops of lastfluss.status.'
-        FROM lastfluss.exporters e WHERE e.lost > 0 GROUP BY e.host;
-    RETURN QUERY SELECT 'warning', 'loss', format('the kernel has dropped %s datagrams', now_is.kernel_drops),
+CREATE FUNCTION lastfluss._doctor_losses(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    now_is lastfluss.status%ROWTYPE;
+BEGIN
+    SELECT * INTO now_is FROM lastfluss.status;
+
+    -- v9 and sFlow number datagrams, the others records
+    RETURN QUERY SELECT CASE WHEN s.share < 0.001 THEN 'ok' ELSE 'warning' END, 'loss',
+            format('%s %% of what %s has sent is missing by its sequence numbers: %s datagrams or records', trim_scale(round(100 * s.share, 4)), host(s.host), s.lost),
+            format('Look for drops on the way: on the router, in the network, and in kernel_drops of lastfluss.status. %s tells when.',
+                   (SELECT v.value || '_health' FROM lastfluss.settings v WHERE v.name = 'table'))
+        FROM (SELECT e.host, sum(e.lost) AS lost,
+                     sum(e.lost) / sum(e.lost + CASE WHEN e.protocol IN ('NetFlow v9', 'sFlow v5') THEN e.datagrams ELSE e.records END) AS share
+              FROM lastfluss.exporters e WHERE e.lost > 0 GROUP BY e.host) s;
+    RETURN QUERY SELECT CASE WHEN now_is.kernel_drops < 0.001 * now_is.datagrams THEN 'ok' ELSE 'warning' END, 'loss',
+            format('the kernel has dropped %s datagrams, %s %% of all', now_is.kernel_drops, trim_scale(round(100.0 * now_is.kernel_drops / nullif(now_is.kernel_drops + now_is.datagrams, 0), 4))),
             'Allow larger receive buffers: sysctl -w net.core.rmem_max=33554432, then restart the server.'
         WHERE now_is.kernel_drops > 0;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_losses() IS 'part of doctor(): is something lost?';
 
-    -- Can it be written?
-    RETURN QUERY SELECT 'error', 'writing', now_is.last_error, 'Intervals wait in memory, and are written when it is mended.'
+CREATE FUNCTION lastfluss._doctor_writing(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    now_is lastfluss.status%ROWTYPE;
+BEGIN
+    SELECT * INTO now_is FROM lastfluss.status;
+
+    RETURN QUERY SELECT 'error', 'writing', now_is.last_error, 'Intervals wait in memory and in files, and are written when it is mended.'
         WHERE now_is.last_error IS NOT NULL;
     RETURN QUERY SELECT 'warning', 'writing', format('%s finished intervals wait', now_is.intervals_waiting),
-            'See last_error in lastfluss.status; more lastfluss.buffers let more of them wait.'
+            'See last_error in lastfluss.status; a lock on the table, or a slow disk, also makes them wait.'
         WHERE now_is.intervals_waiting > 1;
+    RETURN QUERY SELECT CASE WHEN now_is.spool_bytes < 0.5 * now_is.spool_limit THEN 'warning' ELSE 'error' END, 'spool',
+            format('%s intervals wait in files, which take %s of %s at most', now_is.spooled, pg_size_pretty(now_is.spool_bytes), pg_size_pretty(now_is.spool_limit))
+            || coalesce(format('; there is room for about %s more', greatest((now_is.spool_limit - now_is.spool_bytes)::numeric * now_is.spooled / nullif(now_is.spool_bytes, 0), 0)::bigint), ''),
+            concat_ws(' ', 'They are written when the database follows.', now_is.spool)
+        WHERE now_is.spooled > 0;
     RETURN QUERY SELECT 'warning', 'writing', format('%s datagrams were counted in an earlier interval than theirs', now_is.stretched),
             'All buffers had to wait for the writer: raise lastfluss.buffers.'
         WHERE now_is.stretched > 0;
     RETURN QUERY SELECT 'warning', 'memory', format('%s additions went to rows whose remote_asn is null', now_is.folded),
             'An interval had more rows than lastfluss.max_entries: raise it.'
         WHERE now_is.folded > 0;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_writing() IS 'part of doctor(): can it be written?';
 
-    RETURN QUERY SELECT 'ok', 'collector', format('%s datagrams, %s records, %s rows written', now_is.datagrams, now_is.records, now_is.rows), NULL
-        WHERE now_is.state = 'collecting' AND now_is.datagrams > 0;
+CREATE FUNCTION lastfluss._partitions(parent regclass, OUT partition regclass, OUT starts timestamptz, OUT ends timestamptz)
+RETURNS SETOF record LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+    SELECT c.oid, CASE b[1] WHEN 'MINVALUE' THEN '-infinity' ELSE trim(BOTH '''' FROM b[1]) END::timestamptz,
+           CASE b[2] WHEN 'MAXVALUE' THEN 'infinity' ELSE trim(BOTH '''' FROM b[2]) END::timestamptz
+    FROM pg_partitioned_table p
+    JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
+    JOIN pg_inherits i ON i.inhparent = p.partrelid
+    JOIN pg_class c ON c.oid = i.inhrelid
+    CROSS JOIN LATERAL regexp_match(pg_get_expr(c.relpartbound, c.oid), '^FOR VALUES FROM \((.*)\) TO \((.*)\)$') b
+    WHERE p.partrelid = $1 AND p.partstrat = 'r' AND p.partnatts = 1 AND a.attname = 'time';
+$$;
+COMMENT ON FUNCTION lastfluss._partitions(regclass) IS 'partitions of a table that is partitioned by ranges of "time"; without bounds: the default partition';
+
+CREATE FUNCTION lastfluss._doctor_partitions(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+DECLARE
+    traffic  regclass := lastfluss._table();
+    tomorrow timestamptz := date_trunc('day', now()) + interval '1 day';
+    rest     regclass;
+BEGIN
+    IF NOT EXISTS (SELECT FROM lastfluss._partitions(traffic)) THEN
+        RETURN;
+    END IF;
+    SELECT p.partition INTO rest FROM lastfluss._partitions(traffic) p WHERE p.starts IS NULL;
+    RETURN QUERY SELECT 'warning', 'partitions',
+            format('%s has no partition for tomorrow', traffic) || CASE WHEN rest IS NULL THEN '' ELSE format(': its rows will go into %s', rest) END,
+            (SELECT format('CREATE TABLE %I.%I PARTITION OF %s FOR VALUES FROM (%L) TO (%L);', n.nspname,
+                           left(c.relname, 54) || to_char(tomorrow, '_YYYYMMDD'), traffic, tomorrow, tomorrow + interval '1 day')
+             FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = traffic)
+        WHERE NOT EXISTS (SELECT FROM lastfluss._partitions(traffic) p WHERE p.starts <= tomorrow AND p.ends > tomorrow);
+    RETURN QUERY SELECT 'warning', 'partitions', format('the default partition %s has rows', rest),
+            format('They outlive every retention, and stand in the way of the partitions that they belong to: move them to these, and drop %s.', rest)
+        WHERE pg_relation_size(rest) > 0;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
+
+CREATE FUNCTION lastfluss._free_disk(tablespace oid) RETURNS bigint
+AS 'MODULE_PATHNAME', 'lastfluss_free_disk' LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION lastfluss._free_disk(oid) IS 'octets that are free where a tablespace lies; 0 is the database''s; null: unknown';
+
+CREATE FUNCTION lastfluss._doctor_disk(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    traffic regclass := lastfluss._table();
+    size    numeric;
+    row_    numeric;    -- octets, with its share of the indexes
+    free    numeric;
+    growth  numeric;    -- octets a day
+    days    numeric;
+BEGIN
+    -- Partitions, and the chunks of a hypertable.
+    WITH RECURSIVE member AS (
+        SELECT traffic::oid AS oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits i JOIN member m ON i.inhparent = m.oid
+    ), sized AS (
+        SELECT c.oid, c.reltuples::numeric AS tuples, c.reltablespace, pg_total_relation_size(c.oid) AS octets
+        FROM member m JOIN pg_class c USING (oid)
+    )
+    SELECT sum(s.octets), sum(s.octets) FILTER (WHERE s.tuples > 0) / sum(s.tuples) FILTER (WHERE s.tuples > 0),
+           lastfluss._free_disk((array_agg(s.reltablespace ORDER BY s.oid DESC))[1])
+    INTO size, row_, free FROM sized s;
+    IF size IS NULL OR free IS NULL THEN
+        RETURN;
+    END IF;
+
+    -- By the last days' partitions, else by what the collector has written since its start.
+    SELECT sum(pg_total_relation_size(p.partition)) / sum(extract(epoch FROM p.ends - p.starts) / 86400)
+    INTO growth
+    FROM (SELECT * FROM lastfluss._partitions(traffic) q
+          WHERE q.ends <= now() AND q.ends > now() - interval '40 days' AND isfinite(q.starts) AND pg_relation_size(q.partition) > 0
+          ORDER BY q.ends DESC LIMIT 7) p;
+    IF growth IS NULL THEN
+        SELECT s.rows * coalesce(row_, 150) / (extract(epoch FROM clock_timestamp() - s.since) / 86400)
+        INTO growth FROM lastfluss.status s WHERE s.state <> 'other database' AND s.intervals >= 10;
+    END IF;
+    days := free / nullif(growth, 0);
+    RETURN QUERY SELECT CASE WHEN days < 3 THEN 'error' WHEN days < 30 THEN 'warning' ELSE 'ok' END, 'disk',
+        format('%s has %s', traffic, pg_size_pretty(size))
+        || CASE WHEN growth IS NULL THEN '' ELSE format(' and grows by %s a day', pg_size_pretty(round(growth))) END
+        || format('; %s are free', pg_size_pretty(free))
+        || CASE WHEN days IS NULL THEN '' WHEN days > 3650 THEN ', enough for more than ten years' ELSE format(', enough for %s days', round(days, CASE WHEN days < 10 THEN 1 ELSE 0 END)) END,
+        CASE WHEN days < 30 THEN 'Give the server more disk, or remove what is old'
+            || coalesce((SELECT format(': DROP TABLE %s;', p.partition) FROM lastfluss._partitions(traffic) p
+                         WHERE p.ends <= now() ORDER BY p.ends LIMIT 1), '.') END;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_disk() IS 'part of doctor(): how long will the disk last?';
+
+CREATE FUNCTION lastfluss._doctor_counters(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    usual interval;
+    since interval;
+BEGIN
+    IF pg_relation_size('lastfluss.counters') = 0 THEN
+        RETURN;
+    END IF;
+    -- Some slots are enough: traffic has many rows, and the doctor is in a hurry.
+    SELECT max(g.distance) INTO usual
+    FROM lastfluss.interface i CROSS JOIN LATERAL (
+        SELECT (max(c.time) - min(c.time)) / nullif(count(*) - 1, 0) AS distance
+        FROM (SELECT n.time FROM lastfluss.counters n
+              WHERE n.host = i.host AND n.id = i.id AND n.time BETWEEN now() - interval '1 hour' AND now()
+              ORDER BY n.time DESC LIMIT 5) c) g;
+    SELECT least(greatest(interval '12 min', 6 * usual) + make_interval(secs => sum(s.value::integer)), interval '1 hour')
+    INTO since FROM lastfluss.settings s WHERE s.name IN ('period', 'window');
+
+    RETURN QUERY
+    WITH slot AS (
+        SELECT c.*, sum(c.flow_bytes) OVER (PARTITION BY c.time) AS all_bytes,
+               min(c.time) FILTER (WHERE c.flow_bytes > 0) OVER (PARTITION BY c.iface) AS first_flow
+        FROM lastfluss.counter_check(since) c
+    ), rate AS (
+        SELECT i.name, d.ingress, max(coalesce(d.sample, e.sampling, 1)) AS rate
+        FROM lastfluss.interface i
+        LEFT JOIN (SELECT x.host, max(x.sampling) AS sampling FROM lastfluss.exporters x GROUP BY 1) e USING (host)
+        CROSS JOIN LATERAL (VALUES (true, i.sample), (false, coalesce(i.sample_out, i.sample))) AS d(ingress, sample)
+        GROUP BY 1, 2
+    ), side AS (
+        -- Slots in which nothing at all was counted tell of the collector; those
+        -- before the first flow of an interface, that it is new.
+        SELECT s.iface, s.ingress, r.rate, count(*) AS slots,
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY s.ratio)::numeric AS ratio,
+               8 * sum(s.counter_bytes) / sum(extract(epoch FROM s.slot)) AS bandwidth,
+               coalesce(sum(s.counter_packets), sum(s.counter_bytes) / 800) AS packets
+        FROM slot s JOIN rate r ON r.name = s.iface AND r.ingress = s.ingress
+        WHERE s.ratio IS NOT NULL AND s.all_bytes > 0 AND (s.time >= s.first_flow OR s.first_flow IS NULL)
+        GROUP BY 1, 2, 3
+    ), judged AS (
+        -- Routers' own chatter, and what sampling cannot be exact about, is no finding.
+        SELECT j.*, trim_scale(round(j.ratio, 4)) AS shown, max(j.ratio) OVER (PARTITION BY j.iface) AS best,
+               format('UPDATE lastfluss.interface SET %I = %s WHERE name = %L;', CASE WHEN j.ingress THEN 'sample' ELSE 'sample_out' END,
+                      greatest(round(j.rate / nullif(j.ratio, 0)), 1), j.iface) AS set_sample
+        FROM side j WHERE j.slots >= 3 AND j.bandwidth >= 10000 AND j.packets >= 1000 * j.rate
+    )
+    SELECT 'warning', 'counters',
+           format('flows of %s, %s, are %s times its counters: %s', j.iface, CASE WHEN j.ingress THEN 'ingress' ELSE 'egress' END, j.shown,
+                  CASE WHEN j.ratio < 0.00001 THEN 'no flows are exported in this direction'
+                       WHEN j.ratio < 0.5 AND j.best < 0.5 THEN 'the sampling rate is missing or too small'
+                       WHEN j.ratio < 0.9 THEN 'a part of the traffic is not exported'
+                       WHEN j.ratio BETWEEN 1.7 AND 2.3 THEN 'it seems to be reported twice'
+                       WHEN j.rate > 1 THEN 'the sampling rate is too large'
+                       ELSE 'some of it is reported more than once' END),
+           CASE WHEN j.ratio < 0.00001 AND j.ingress THEN 'Have the router export the flows that enter there.'
+                WHEN j.ratio < 0.00001 THEN 'Have the router export the flows that leave there, or those that enter on all its other interfaces.'
+                WHEN j.ratio < 0.5 AND j.best < 0.5 THEN 'This would fit, compare it with the router: ' || j.set_sample
+                WHEN j.ratio < 0.9 THEN 'Have the router export all of it: IPv6 and MPLS too, and on every interface from which it comes.'
+                WHEN j.ratio BETWEEN 1.7 AND 2.3 THEN format('Have the router watch one direction only, or: UPDATE lastfluss.interface SET count = ''ingress'' WHERE name = %L;', j.iface)
+                WHEN j.rate > 1 THEN 'This would fit, compare it with the router: ' || j.set_sample
+                ELSE 'Look whether several routers or monitors export the same packets.' END
+    FROM judged j WHERE j.ratio NOT BETWEEN 0.9 AND 1.1
+    UNION ALL
+    SELECT 'ok', 'counters', format('flows agree with the counters of %s interfaces', count(DISTINCT j.iface)), NULL
+    FROM judged j WHERE j.ratio BETWEEN 0.9 AND 1.1 HAVING count(*) > 0;
+EXCEPTION WHEN insufficient_privilege THEN
+    RETURN QUERY SELECT 'ok', 'counters', format('flows were not compared with the interfaces'' counters: %s', SQLERRM),
+        format('GRANT SELECT ON %s, lastfluss.interface, lastfluss.counters TO %I;', lastfluss._table(), current_user);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_counters() IS 'part of doctor(): do flows agree with the interfaces'' counters?';
+
+CREATE FUNCTION lastfluss.doctor(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '200ms'
+AS $$
+DECLARE
+    state text;
+    part  text;
+BEGIN
+    BEGIN
+        SELECT s.state INTO state FROM lastfluss.status s;
+    EXCEPTION WHEN OTHERS THEN
+        RETURN QUERY SELECT 'error', 'rights', SQLERRM, format('GRANT pg_monitor TO %I;', current_user);
+        RETURN;
+    END;
+    IF state = 'not preloaded' THEN
+        RETURN QUERY SELECT 'error', 'library', 'the server did not preload lastfluss',
+            'Put shared_preload_libraries = ''lastfluss'' into postgresql.conf, and restart the server.';
+        RETURN;
+    ELSIF state = 'other database' THEN
+        RETURN QUERY SELECT 'error', 'database',
+            format('the collector works in database "%s", not in "%s"', current_setting('lastfluss.database'), current_database()),
+            format('Connect to "%s", or change lastfluss.database in postgresql.conf and restart the server.', current_setting('lastfluss.database'));
+        RETURN;
+    END IF;
+
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'disk', 'counters'] LOOP
+        BEGIN
+            RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
+        EXCEPTION WHEN OTHERS THEN
+            RETURN QUERY SELECT 'warning', part, 'could not be looked at: ' || SQLERRM,
+                CASE SQLSTATE WHEN '42501' THEN format('GRANT pg_monitor TO %I;', current_user)
+                              WHEN '55P03' THEN 'Somebody holds a lock on the table; when that goes on, pg_stat_activity shows who.' END;
+        END;
+    END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.doctor() IS
-'why nothing shows, and what is wrong with what shows: status is ok, warning or error';
+'why nothing shows, what is wrong with what shows, and what is about to go wrong: status is ok, warning or error; raises no error itself, and leaves out or says what the caller has no right to see';
 
 /* Captures */
 
@@ -741,4 +1184,9 @@ GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
     lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
-    lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting() TO pg_monitor;
+    lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
+    lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
+    lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
+    lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
+    lastfluss._doctor_disk(), lastfluss._doctor_counters() TO pg_monitor;
