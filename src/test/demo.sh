@@ -208,8 +208,7 @@ configure()
 	SQL
 }
 
-# Ends where the first interval of the live traffic begins, so that each has
-# intervals of its own.
+# Ends where the first interval of the live traffic begins.
 fill_history()
 {
 	say "== $history_hours hours of history"
@@ -360,38 +359,34 @@ make demo-check compares what is stored with what was sent; make demo-stop ends 
 #
 
 # compare all|differences [PSQL-OPTION...]: prints what was sent and what is stored
-# for each part, interface and direction, or for those where the two differ.
+# for each interface and direction, or for those where the two differ.  History and
+# live traffic share an interval or two: a flow may have begun before it was sent.
 compare()
 {
 	local which=$1
 	shift
 
 	{
-		echo 'CREATE TEMP TABLE truth (part text, host inet, id bigint, direction text,
+		echo 'CREATE TEMP TABLE truth (host inet, id bigint, direction text,
 			records bigint, octets bigint, packets bigint, bytes bigint);'
 		echo 'COPY truth FROM STDIN;'
-		grep -v '^#' "$work/history.tsv" | sed 's/^/history\t/'
-		grep -v '^#' "$work/live.tsv" | sed 's/^/live\t/'
+		grep -hv '^#' "$work/history.tsv" "$work/live.tsv"
 		echo '\.'
 		cat <<-SQL
 			WITH sent AS (
-				SELECT part, name AS iface, direction = 'in' AS ingress, sum(bytes) AS sent
+				SELECT name AS iface, direction = 'in' AS ingress, sum(bytes) AS sent
 				FROM truth JOIN lastfluss.interface USING (host, id)
-				GROUP BY 1, 2, 3
+				GROUP BY 1, 2
 			), stored AS (
-				SELECT CASE WHEN time < to_timestamp($live_from) THEN 'history' ELSE 'live' END AS part,
-					iface, ingress, sum(bytes) AS stored
-				FROM public.traffic
-				GROUP BY 1, 2, 3
+				SELECT iface, ingress, sum(bytes) AS stored FROM public.traffic GROUP BY 1, 2
 			), both_sides AS (
-				SELECT part, iface, ingress, coalesce(sent, 0) AS sent,
-					coalesce(stored, 0) AS stored,
+				SELECT iface, ingress, coalesce(sent, 0) AS sent, coalesce(stored, 0) AS stored,
 					coalesce(stored, 0) - coalesce(sent, 0) AS difference
-				FROM sent FULL JOIN stored USING (part, iface, ingress)
+				FROM sent FULL JOIN stored USING (iface, ingress)
 			)
 			SELECT * FROM both_sides
 			WHERE '$which' = 'all' OR difference <> 0
-			ORDER BY part, iface, ingress;
+			ORDER BY iface, ingress;
 		SQL
 	} | sql "$@"
 }
