@@ -32,6 +32,8 @@
 
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
+#define RECEIVER_FEW			32	/* datagrams for which it does not pay to wake up */
+#define RECEIVER_PAUSE			1	/* milliseconds, for more of them to come */
 #define RECEIVER_STUCK			1000	/* milliseconds, with no buffer for the next interval */
 
 typedef struct Receiver
@@ -44,6 +46,8 @@ typedef struct Receiver
 	Interfaces *interfaces;
 	PrefixesMapping prefixes;
 	SocketBatch *batch;
+	AggregateQueue queue;		/* empty whenever the lock is not held */
+	AccountPorts ports;
 	WaitEventSet *events;
 	Listeners	listeners;
 	bool		stopping;		/* with the server */
@@ -285,6 +289,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 	datagram.received = sink->now;
 	sink->host = arrived.source;
 	sink->known = datagram.known;
+	account_begin(&receiver->mine->account);
 	(void) decode_datagram(receiver->mine->decoder, &datagram, false, &sinks);
 
 	receiver_charge(receiver->mine->decoder->sender, &before, &receiver->mine->account);
@@ -305,6 +310,7 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 	/* Two buffers at least, of which one at most is being written: one is open. */
 	for (int i = 0; i < count && intervals_newest(receiver_intervals()) != NULL; i++)
 		receiver_take_datagram(i, &sink);
+	aggregate_flush(&receiver->queue);
 	/* The socket's counter wraps around. */
 	receiver->mine->kernel_drops += (uint32) (overflows - listener->overflows);
 	listener->kernel_drops += (uint32) (overflows - listener->overflows);
@@ -321,9 +327,12 @@ receiver_wake_others(void)
 	shared_wake_keeper();
 }
 
-static void
+/* Reads what is there, up to a limit, and returns how many datagrams that were. */
+static int
 receiver_read_socket(Listener *listener)
 {
+	int			total = 0;
+
 	for (int i = 0; i < RECEIVER_BATCHES; i++)
 	{
 		uint32		overflows = listener->overflows;
@@ -332,6 +341,7 @@ receiver_read_socket(Listener *listener)
 
 		if (count == 0)
 			break;
+		total += count;
 		if (receiver_take_batch(listener, count, overflows))
 			receiver_wake_others();
 		if (listener->kernel_drops != drops)
@@ -339,6 +349,7 @@ receiver_read_socket(Listener *listener)
 		if (count < socket_batch_capacity())
 			break;
 	}
+	return total;
 }
 
 /*
@@ -372,10 +383,22 @@ receiver_timeout(int64 now)
 	return Max(0, (long) ((until - now + 999) / 1000));
 }
 
+/*
+ * To be woken by every datagram costs more than to decode it.  The socket's
+ * buffer holds many times what comes in a pause when so few came before it.
+ */
+static void
+receiver_pause(void)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 RECEIVER_PAUSE, PG_WAIT_EXTENSION);
+}
+
 static void
 receiver_wait(void)
 {
 	WaitEvent	events[SHARED_MAX_LISTENERS + 2];
+	int			received = 0;
 	int			count;
 
 	count = WaitEventSetWait(receiver->events, receiver_timeout(receiver_now()),
@@ -385,8 +408,10 @@ receiver_wait(void)
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		if (events[i].events & WL_SOCKET_READABLE)
-			receiver_read_socket(events[i].user_data);
+			received += receiver_read_socket(events[i].user_data);
 	}
+	if (received > 0 && received < RECEIVER_FEW)
+		receiver_pause();
 }
 
 /* What is open stays so for the next receiver, unless there will be none. */
@@ -428,6 +453,8 @@ receiver_start(int number)
 	receiver->mine->generation = 0;
 	receiver->mine->account.interfaces = receiver->interfaces;
 	receiver->mine->account.prefixes = NULL;
+	receiver->mine->account.queue = &receiver->queue;
+	receiver->mine->account.ports = &receiver->ports;
 	receiver->mine->account.seen = receiver->mine->seen;
 	LWLockRelease(receiver->lock);
 	receiver_build_events();

@@ -5,6 +5,8 @@
  */
 #include "account.h"
 
+#include <string.h>
+
 #define ACCOUNT_AS_TRANS	23456
 
 /* One side of a record, its input or its output. */
@@ -14,8 +16,17 @@ typedef struct AccountSide
 	bool		present;		/* does the record name an interface here? */
 	uint32_t	id;
 	const Interface *interface; /* NULL: not configured */
+	AccountPort *port;			/* NULL: nothing is remembered */
 	uint32_t	rate;			/* 1 in N, 0: nobody said */
 } AccountSide;
+
+/* What the parts of a record get. */
+typedef struct AccountShares
+{
+	uint64_t	bytes[SPREAD_MAX_PARTS];
+	uint64_t	packets[SPREAD_MAX_PARTS];
+	uint64_t	flows[SPREAD_MAX_PARTS];
+} AccountShares;
 
 /* Where a record comes from and goes to. */
 typedef struct AccountEnds
@@ -38,22 +49,59 @@ account_rate(const Interface *interface, bool ingress, const Flow *flow)
 	return rate;
 }
 
-static AccountSide
-account_side(const Account *account, const FlowAddress *host, const Flow *flow, bool ingress)
+void
+account_begin(Account *account)
 {
-	AccountSide side = {.ingress = ingress};
+	if (account->ports != NULL)
+		account->ports->datagram++;
+}
+
+/* What is known of an interface of the datagram at hand; NULL without a memory. */
+static AccountPort *
+account_port(const Account *account, const FlowAddress *host, uint32_t id)
+{
+	AccountPorts *ports = account->ports;
+	AccountPort *port;
+
+	if (ports == NULL)
+		return NULL;
+	port = &ports->ports[id % ACCOUNT_PORTS];
+	if (port->datagram != ports->datagram || port->id != id)
+		*port = (AccountPort) {
+			.datagram = ports->datagram,
+			.id = id,
+			.interface = interfaces_find(account->interfaces, host, id, INTERFACE_ANY_VLAN)
+		};
+	return port;
+}
+
+static const Interface *
+account_interface(const Account *account, const FlowAddress *host, const Flow *flow,
+				  const AccountSide *side)
+{
+	bool		has_vlan = FLOW_HAS(flow, side->ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN);
 	int32_t		vlan = INTERFACE_ANY_VLAN;
 
-	if (!FLOW_HAS(flow, ingress ? FLOW_IN_IF : FLOW_OUT_IF))
-		return side;
+	if (has_vlan && interfaces_have_vlans(account->interfaces))
+		vlan = side->ingress ? flow->in_vlan : flow->out_vlan;
+	if (side->port != NULL && vlan == INTERFACE_ANY_VLAN)
+		return side->port->interface;
+	return interfaces_find(account->interfaces, host, side->id, vlan);
+}
 
-	if (FLOW_HAS(flow, ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN))
-		vlan = ingress ? flow->in_vlan : flow->out_vlan;
-	side.present = true;
-	side.id = ingress ? flow->in_if : flow->out_if;
-	side.interface = interfaces_find(account->interfaces, host, side.id, vlan);
-	side.rate = account_rate(side.interface, ingress, flow);
-	return side;
+static void
+account_side(const Account *account, const FlowAddress *host, const Flow *flow, bool ingress,
+			 AccountSide *side)
+{
+	side->ingress = ingress;
+	side->present = FLOW_HAS(flow, ingress ? FLOW_IN_IF : FLOW_OUT_IF);
+	side->interface = NULL;
+	if (!side->present)
+		return;
+	side->id = ingress ? flow->in_if : flow->out_if;
+	side->port = account_port(account, host, side->id);
+	side->interface = account_interface(account, host, flow, side);
+	side->rate = account_rate(side->interface, ingress, flow);
 }
 
 /*
@@ -80,11 +128,26 @@ account_times(uint64_t value, uint32_t rate)
 	return product;
 }
 
+/* Where many interfaces are seen, the entry may be another's by now. */
+static SeenInterface *
+account_seen_entry(Account *account, const FlowAddress *host, const AccountSide *side,
+				   LruClass class, int64_t received)
+{
+	AccountPort *port = side->port;
+
+	if (port == NULL)
+		return seen_get(account->seen, host, side->id, class, received);
+	if (port->seen == NULL || port->seen->id != side->id ||
+		memcmp(&port->seen->host, host, sizeof(*host)) != 0)
+		port->seen = seen_get(account->seen, host, side->id, class, received);
+	return port->seen;
+}
+
 static void
 account_seen(Account *account, const FlowAddress *host, const AccountSide *side,
 			 LruClass class, const Flow *flow)
 {
-	SeenInterface *seen = seen_get(account->seen, host, side->id, class, flow->received);
+	SeenInterface *seen = account_seen_entry(account, host, side, class, flow->received);
 	uint64_t	bytes = account_times(flow->bytes, side->rate);
 
 	if (side->ingress)
@@ -138,54 +201,71 @@ account_ends(const Account *account, const Flow *flow)
 	};
 }
 
-/* A share for each part: packets and flows may be too few for all of them. */
 static void
-account_spread(Account *account, const AggregateKey *key, const AggregateSum *sum,
-			   const IntervalParts *parts)
+account_put(Account *account, Aggregate *aggregate, const AggregateKey *key,
+			const AggregateSum *sum)
 {
-	uint64_t	bytes[SPREAD_MAX_PARTS];
-	uint64_t	packets[SPREAD_MAX_PARTS];
-	uint64_t	flows[SPREAD_MAX_PARTS];
-
-	spread_share(parts->weights, parts->count, sum->bytes, bytes);
-	spread_share(parts->weights, parts->count, sum->packets, packets);
-	spread_share(parts->weights, parts->count, sum->flows, flows);
-	for (uint32_t i = 0; i < parts->count; i++)
-	{
-		AggregateSum share = {bytes[i], packets[i], flows[i]};
-
-		if (share.bytes != 0 || share.packets != 0 || share.flows != 0)
-			aggregate_add(parts->sums[i], key, &share);
-	}
-	if (parts->late)
-		account->late_bytes = aggregate_sum(account->late_bytes, bytes[parts->count - 1]);
+	if (account->queue != NULL)
+		aggregate_add_later(account->queue, aggregate, key, sum);
+	else
+		aggregate_add(aggregate, key, sum);
 }
 
-static void
-account_add(Account *account, const AccountSide *side, const AccountEnds *ends,
-			const Flow *flow, const IntervalParts *parts)
+/* What a side of this rate has of the record, and what each part has of that. */
+static AggregateSum
+account_share(const Flow *flow, uint32_t rate, const IntervalParts *parts,
+			  AccountShares *shares)
 {
 	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? flow->packets : 0;
+	AggregateSum sum = {
+		.bytes = account_times(flow->bytes, rate),
+		.packets = account_times(packets, rate),
+		.flows = 1
+	};
+
+	if (parts->count == 1)
+	{
+		shares->bytes[0] = sum.bytes;
+		shares->packets[0] = sum.packets;
+		shares->flows[0] = sum.flows;
+		return sum;
+	}
+	spread_share(parts->weights, parts->count, sum.bytes, shares->bytes);
+	spread_share(parts->weights, parts->count, sum.packets, shares->packets);
+	spread_share(parts->weights, parts->count, sum.flows, shares->flows);
+	return sum;
+}
+
+static AggregateKey
+account_key(const Account *account, const AccountSide *side, const AccountEnds *ends,
+			const Flow *flow)
+{
 	uint32_t	local_as = side->ingress ? ends->dst_as : ends->src_as;
-	AggregateKey key = {
+
+	return (AggregateKey) {
 		.interface = side->interface->name,
 		.remote_as = side->ingress ? ends->src_as : ends->dst_as,
 		.local_as = local_as != 0 ? local_as : account->own_as,
 		.family = flow->family,
 		.ingress = side->ingress
 	};
-	AggregateSum sum = {
-		.bytes = account_times(flow->bytes, side->rate),
-		.packets = account_times(packets, side->rate),
-		.flows = 1
-	};
+}
 
-	if (parts->count == 1 && !parts->late)
-		aggregate_add(parts->sums[0], &key, &sum);
-	else
-		account_spread(account, &key, &sum, parts);
-	if (parts->future)
-		account->future_bytes = aggregate_sum(account->future_bytes, sum.bytes);
+/* Packets and flows may be too few for each part to get some. */
+static void
+account_add(Account *account, const AggregateKey *key, const IntervalParts *parts,
+			const AccountShares *shares)
+{
+	for (uint32_t i = 0; i < parts->count; i++)
+	{
+		AggregateSum share = {shares->bytes[i], shares->packets[i], shares->flows[i]};
+
+		if (share.bytes != 0 || share.packets != 0 || share.flows != 0)
+			account_put(account, parts->sums[i], key, &share);
+	}
+	if (parts->late)
+		account->late_bytes = aggregate_sum(account->late_bytes,
+											shares->bytes[parts->count - 1]);
 }
 
 void
@@ -194,6 +274,9 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow,
 {
 	AccountSide sides[2];
 	AccountEnds ends = {0};
+	AccountShares shares;
+	AggregateSum sum = {0};
+	AggregateKey key;
 	bool		matched = false;
 	bool		counted = false;
 	bool		unknown = false;
@@ -207,8 +290,8 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow,
 	}
 	account->records++;
 
-	sides[0] = account_side(account, host, flow, true);
-	sides[1] = account_side(account, host, flow, false);
+	account_side(account, host, flow, true, &sides[0]);
+	account_side(account, host, flow, false, &sides[1]);
 	for (int i = 0; i < 2; i++)
 	{
 		if (sides[i].interface == NULL)
@@ -221,8 +304,13 @@ account_flow(Account *account, const FlowAddress *host, const Flow *flow,
 		}
 		if (!counted)
 			ends = account_ends(account, flow);
+		if (!counted || sides[i].rate != sides[0].rate)
+			sum = account_share(flow, sides[i].rate, parts, &shares);
 		counted = true;
-		account_add(account, &sides[i], &ends, flow, parts);
+		key = account_key(account, &sides[i], &ends, flow);
+		account_add(account, &key, parts, &shares);
+		if (parts->future)
+			account->future_bytes = aggregate_sum(account->future_bytes, sum.bytes);
 		unknown |= sides[i].rate == 0;
 	}
 	if (matched)

@@ -20,6 +20,26 @@ typedef enum AccountAsSource
 	ACCOUNT_AS_PREFIX			/* the exporter's only without an address or prefixes */
 } AccountAsSource;
 
+/*
+ * The interfaces of the datagram at hand: a router has few, so that most records
+ * find theirs here.
+ */
+#define ACCOUNT_PORTS	64
+
+typedef struct AccountPort
+{
+	uint64_t	datagram;		/* the one for which it was looked up */
+	uint32_t	id;				/* SNMP ifIndex */
+	const Interface *interface; /* of no VLAN; NULL: not configured */
+	SeenInterface *seen;		/* NULL: not looked up yet */
+} AccountPort;
+
+typedef struct AccountPorts
+{
+	uint64_t	datagram;		/* counts them */
+	AccountPort ports[ACCOUNT_PORTS];
+} AccountPorts;
+
 typedef struct Account
 {
 	const Interfaces *interfaces;
@@ -27,6 +47,8 @@ typedef struct Account
 	AccountAsSource as_source;
 	uint32_t	own_as;			/* of a local side that is still 0; 0: not set */
 	Lru		   *seen;			/* of SeenInterface */
+	AccountPorts *ports;		/* NULL: interfaces are looked up for each record */
+	AggregateQueue *queue;		/* NULL: everything is added at once */
 	uint64_t	records;		/* with octets, looked at */
 	uint64_t	matched;		/* at least one side configured */
 	uint64_t	unmatched;		/* neither side */
@@ -36,6 +58,9 @@ typedef struct Account
 	uint64_t	late_bytes;		/* counted in a later interval than theirs */
 	uint64_t	future_bytes;	/* that claimed to come from the future */
 } Account;
+
+/* A datagram begins: the records to come are of one host, maybe another one. */
+extern void account_begin(Account *account);
 
 /*
  * Adds the record to its parts, once for its input interface and once for its

@@ -207,9 +207,8 @@ aggregate_new_row(Aggregate *aggregate, uint32_t i, uint64_t hash, uint64_t asns
 
 /* The key's own row, new where necessary; NULL where there is no room for it. */
 static AggregateRow *
-aggregate_own_row(Aggregate *aggregate, uint64_t asns, uint64_t place)
+aggregate_own_row(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t place)
 {
-	uint64_t	hash = hash_mix(asns, place);
 	uint32_t	tag = (uint32_t) hash & ~aggregate->position_mask;
 	uint32_t	i = hash >> 32 & aggregate->index_mask;
 
@@ -239,54 +238,120 @@ aggregate_place(const AggregateKey *key, uint8_t family, bool others)
 		(key->ingress ? AGGREGATE_INGRESS : 0) | (others ? AGGREGATE_OTHERS : 0);
 }
 
-/* The row for all the other ASNs. */
-static AggregateRow *
-aggregate_others_row(Aggregate *aggregate, const AggregateKey *key)
+static uint64_t
+aggregate_asns(const AggregateKey *key)
 {
-	uint8_t		family = key->family == 4 || key->family == 6 ? key->family : 0;
-	uint32_t	fold = 6 * key->interface + 3 * key->ingress + family / 3;
-	uint32_t   *position = &aggregate->folds[fold];
+	return (uint64_t) key->remote_as << 32 | key->local_as;
+}
+
+/* The row for all the other ASNs of this one's interface, direction and family. */
+static AggregateRow *
+aggregate_others_row(Aggregate *aggregate, uint64_t place)
+{
+	uint8_t		family = (uint8_t) place;
+	uint32_t	class = family == 4 ? 1 : family == 6 ? 2 : 0;
+	bool		ingress = (place & AGGREGATE_INGRESS) != 0;
+	uint32_t	interface = (uint32_t) (place >> 16);
+	uint32_t   *position = &aggregate->folds[6 * interface + 3 * ingress + class];
 
 	if (*position == 0)
 	{
 		*position = aggregate->count + 1;
-		return aggregate_append(aggregate, 0, aggregate_place(key, family, true));
+		return aggregate_append(aggregate, 0,
+								(place & ~UINT64_C(0xFF)) | AGGREGATE_OTHERS |
+								(class == 0 ? 0 : family));
 	}
 	return &aggregate_rows(aggregate)[*position - 1];
 }
 
-static AggregateRow *
-aggregate_find(Aggregate *aggregate, const AggregateKey *key)
+static void
+aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
 {
-	AggregateRow *row;
+	AggregateSum *total = &row->sum;
 
-	if (key->others)
-		return aggregate_others_row(aggregate, key);
-
-	row = aggregate_own_row(aggregate, (uint64_t) key->remote_as << 32 | key->local_as,
-							aggregate_place(key, key->family, false));
-	if (row == NULL)
-	{
-		aggregate->folded++;
-		row = aggregate_others_row(aggregate, key);
-	}
-	return row;
-}
-
-void
-aggregate_add(Aggregate *aggregate, const AggregateKey *key, const AggregateSum *sum)
-{
-	AggregateSum *total;
-
-	assert(key->interface < AGGREGATE_MAX_INTERFACES);
-
-	total = &aggregate_find(aggregate, key)->sum;
 	total->bytes = aggregate_sum(total->bytes, sum->bytes);
 	total->packets = aggregate_sum(total->packets, sum->packets);
 	total->flows = aggregate_sum(total->flows, sum->flows);
 	if (total->bytes == AGGREGATE_MAX_SUM || total->packets == AGGREGATE_MAX_SUM ||
 		total->flows == AGGREGATE_MAX_SUM)
 		aggregate->saturated++;
+}
+
+static void
+aggregate_add_hashed(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t place,
+					 const AggregateSum *sum)
+{
+	AggregateRow *row = aggregate_own_row(aggregate, hash, asns, place);
+
+	if (row == NULL)
+	{
+		aggregate->folded++;
+		row = aggregate_others_row(aggregate, place);
+	}
+	aggregate_add_to(aggregate, row, sum);
+}
+
+void
+aggregate_add(Aggregate *aggregate, const AggregateKey *key, const AggregateSum *sum)
+{
+	uint64_t	place = aggregate_place(key, key->family, false);
+	uint64_t	asns = aggregate_asns(key);
+
+	assert(key->interface < AGGREGATE_MAX_INTERFACES);
+
+	if (key->others)
+		aggregate_add_to(aggregate, aggregate_others_row(aggregate, place), sum);
+	else
+		aggregate_add_hashed(aggregate, hash_mix(asns, place), asns, place, sum);
+}
+
+void
+aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateKey *key,
+					const AggregateSum *sum)
+{
+	AggregateWaiting *waiting;
+
+	assert(key->interface < AGGREGATE_MAX_INTERFACES && !key->others);
+
+	if (queue->count == AGGREGATE_QUEUE_SIZE)
+		aggregate_flush(queue);
+	waiting = &queue->waiting[queue->count++];
+	waiting->aggregate = aggregate;
+	waiting->asns = aggregate_asns(key);
+	waiting->place = aggregate_place(key, key->family, false);
+	waiting->hash = hash_mix(waiting->asns, waiting->place);
+	waiting->sum = *sum;
+	__builtin_prefetch(&aggregate->index[waiting->hash >> 32 & aggregate->index_mask]);
+}
+
+/* Where the search for the key starts, most often is its row. */
+static void
+aggregate_prefetch_row(const AggregateWaiting *waiting)
+{
+	const Aggregate *aggregate = waiting->aggregate;
+	uint32_t	slot = aggregate->index[waiting->hash >> 32 & aggregate->index_mask];
+	const AggregateRow *row;
+
+	if (slot == 0)
+		return;
+	row = &aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
+	__builtin_prefetch(row, 1);
+	__builtin_prefetch((const char *) (row + 1) - 1, 1);
+}
+
+void
+aggregate_flush(AggregateQueue *queue)
+{
+	for (uint32_t i = 0; i < queue->count; i++)
+		aggregate_prefetch_row(&queue->waiting[i]);
+	for (uint32_t i = 0; i < queue->count; i++)
+	{
+		const AggregateWaiting *waiting = &queue->waiting[i];
+
+		aggregate_add_hashed(waiting->aggregate, waiting->hash, waiting->asns,
+							 waiting->place, &waiting->sum);
+	}
+	queue->count = 0;
 }
 
 uint32_t

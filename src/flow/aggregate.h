@@ -68,6 +68,34 @@ extern void aggregate_reset(Aggregate *aggregate);
 extern void aggregate_add(Aggregate *aggregate, const AggregateKey *key,
 						  const AggregateSum *sum);
 
+/*
+ * Additions that wait a moment, so that the memory they need comes meanwhile:
+ * what is added one by one spends most of its time waiting for it.
+ */
+#define AGGREGATE_QUEUE_SIZE	64
+
+typedef struct AggregateWaiting
+{
+	Aggregate  *aggregate;
+	uint64_t	asns;			/* the key, as the rows have it */
+	uint64_t	place;
+	uint64_t	hash;
+	AggregateSum sum;
+} AggregateWaiting;
+
+typedef struct AggregateQueue
+{
+	uint32_t	count;
+	AggregateWaiting waiting[AGGREGATE_QUEUE_SIZE];
+} AggregateQueue;
+
+/* aggregate_add(), now or at the latest in aggregate_flush(). */
+extern void aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate,
+								const AggregateKey *key, const AggregateSum *sum);
+
+/* Adds all that waits, in its order; before anybody else looks at the tables. */
+extern void aggregate_flush(AggregateQueue *queue);
+
 /* Rows so far, folded ones included. */
 extern uint32_t aggregate_count(const Aggregate *aggregate);
 

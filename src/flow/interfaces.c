@@ -119,6 +119,12 @@ interfaces_know_host(const Interfaces *interfaces, const FlowAddress *host)
 	return *interfaces_host_slot(interfaces, host) != 0;
 }
 
+bool
+interfaces_have_vlans(const Interfaces *interfaces)
+{
+	return interfaces->has_vlans;
+}
+
 static const Interface *
 interfaces_find_exactly(const Interfaces *interfaces, const FlowAddress *host, uint32_t id,
 						int32_t vlan)

@@ -45,6 +45,9 @@ extern Interfaces *interfaces_build(void *memory, const Interface *list, uint32_
 /* Is any interface of this host configured? */
 extern bool interfaces_know_host(const Interfaces *interfaces, const FlowAddress *host);
 
+/* Is any VLAN configured by itself? */
+extern bool interfaces_have_vlans(const Interfaces *interfaces);
+
 /*
  * The interface of that VLAN, or else the one without VLAN, or NULL.  "vlan"
  * is INTERFACE_ANY_VLAN where the record does not tell.

@@ -28,6 +28,9 @@ typedef struct Fixture
 	Aggregate  *aggregate;
 } Fixture;
 
+/* Everything is tested with and without the memory of a datagram's interfaces. */
+static bool with_ports = false;
+
 /* ifIndex 1 and 2: a rate; 3: two rates; 4: none, a VLAN with one. */
 static int
 setup(void **state)
@@ -46,6 +49,7 @@ setup(void **state)
 	fixture->aggregate = aggregate_init(malloc(aggregate_size(100)), 100);
 	fixture->account.interfaces = fixture->interfaces;
 	fixture->account.seen = lru_init(malloc(seen_size), 8, sizeof(SeenInterface));
+	fixture->account.ports = with_ports ? calloc(1, sizeof(AccountPorts)) : NULL;
 	*state = fixture;
 	return 0;
 }
@@ -55,6 +59,7 @@ teardown(void **state)
 {
 	Fixture    *fixture = *state;
 
+	free(fixture->account.ports);
 	free(fixture->account.seen);
 	free(fixture->aggregate);
 	free(fixture->interfaces);
@@ -94,6 +99,7 @@ account_from(Fixture *fixture, FlowAddress host, Flow flow, int64_t received)
 	IntervalParts parts = {.count = 1,.sums = {fixture->aggregate},.weights = {1}};
 
 	flow.received = received;
+	account_begin(&fixture->account);
 	account_flow(&fixture->account, &host, &flow, &parts);
 }
 
@@ -675,6 +681,49 @@ test_seen_class(void **state)
 	assert_ptr_not_equal(seen_get(fixture->account.seen, &host, 10, LRU_KNOWN, NOW), entry);
 }
 
+/* Records of one datagram, of more interfaces than are remembered. */
+static void
+test_datagram(void **state)
+{
+	Fixture    *fixture = *state;
+	FlowAddress host = ROUTER;
+	IntervalParts parts = {.count = 1,.sums = {fixture->aggregate},.weights = {1}};
+	AggregateSum sum = {0};
+
+	account_begin(&fixture->account);
+	for (int round = 0; round < 3; round++)
+	{
+		for (uint32_t id = 1; id <= 70; id++)
+		{
+			Flow		record = flow(id, id + 64);
+
+			account_flow(&fixture->account, &host, &record, &parts);
+		}
+	}
+	for (uint32_t i = 0; i < aggregate_count(fixture->aggregate); i++)
+	{
+		AggregateKey key;
+		AggregateSum row;
+
+		aggregate_row(fixture->aggregate, i, &key, &row);
+		sum.bytes += row.bytes;
+	}
+	/* 1500 octets of each record: the rates of interfaces 1 to 4, and no interface beyond 64 is configured. */
+	assert_int_equal(sum.bytes, 3 * 1500 * (100 + 10 + 100 + 1));
+	assert_int_equal(fixture->account.matched, 3 * 4);
+
+	/* Another host has none of them. */
+	host = STRANGER;
+	account_begin(&fixture->account);
+	for (uint32_t id = 1; id <= 4; id++)
+	{
+		Flow		record = flow(id, 9);
+
+		account_flow(&fixture->account, &host, &record, &parts);
+	}
+	assert_int_equal(fixture->account.matched, 3 * 4);
+}
+
 int
 main(void)
 {
@@ -698,8 +747,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_other_as_sources, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_own_as, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_seen_class, setup, teardown)
+		cmocka_unit_test_setup_teardown(test_seen_class, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_datagram, setup, teardown)
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int			failed = cmocka_run_group_tests(tests, NULL, NULL);
+
+	with_ports = true;
+	return failed + cmocka_run_group_tests(tests, NULL, NULL);
 }

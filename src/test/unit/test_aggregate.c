@@ -394,10 +394,12 @@ static void
 test_random(void **state)
 {
 	static Reference reference;
+	static AggregateQueue queue;
 
 	(void) state;
 	for (int round = 0; round < 60; round++)
 	{
+		bool		later = round % 2 != 0;
 		const uint8_t families[] = {0, 4, 6};
 		uint32_t	max_entries = random_below(200);
 		uint32_t	asns = 1 + random_below(30);
@@ -411,10 +413,15 @@ test_random(void **state)
 								 families[random_below(3)], random_below(2) != 0);
 			AggregateSum sum = {random_below(UINT32_MAX), random_below(1000), 1};
 
-			aggregate_add(aggregate, &k, &sum);
+			if (later)
+				aggregate_add_later(&queue, aggregate, &k, &sum);
+			else
+				aggregate_add(aggregate, &k, &sum);
 			reference_add(&reference, max_entries, k, &sum);
 			bytes += sum.bytes;
 		}
+		aggregate_flush(&queue);
+		assert_int_equal(queue.count, 0);
 
 		assert_int_equal(aggregate_count(aggregate), reference.count);
 		assert_int_equal(aggregate_folded(aggregate), reference.folded);
