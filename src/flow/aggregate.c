@@ -26,20 +26,39 @@
 
 #define AGGREGATE_MAX_PROBES	256
 #define AGGREGATE_FIRST_SLOTS	1024
+#define AGGREGATE_AHEAD			16	/* rows that are fetched before they are needed */
+#define AGGREGATE_LOOK			8	/* slots to look at for that */
 
 /* Per interface: ingress or egress, family 4, 6 or another. */
 #define AGGREGATE_FOLDS			(6 * AGGREGATE_MAX_INTERFACES)
 
-/* The key in two words: AS numbers, all the rest. */
+/* Two of them in a cache line, none in two. */
 typedef struct AggregateRow
 {
 	uint64_t	asns;			/* remote << 32 | local */
-	uint64_t	place;			/* interface << 16 | flags << 8 | family */
-	AggregateSum sum;
+	uint64_t	place_flows;	/* place, and in the lower bits the sum of flows */
+	uint64_t	bytes;
+	uint64_t	packets;
 } AggregateRow;
 
+/* A key but for its AS numbers: interface << 10 | flags << 8 | family. */
 #define AGGREGATE_INGRESS		0x100
 #define AGGREGATE_OTHERS		0x200
+#define AGGREGATE_INTERFACE		10
+
+/* Shift of the place; flows stop at the largest number below. */
+#define AGGREGATE_PLACE			40
+
+_Static_assert(AGGREGATE_MAX_INTERFACES <= 1 << (64 - AGGREGATE_PLACE - AGGREGATE_INTERFACE),
+			   "the place of every interface fits");
+_Static_assert(AGGREGATE_MAX_FLOWS == (UINT64_C(1) << AGGREGATE_PLACE) - 1,
+			   "flows have the rest of the word");
+
+static inline uint64_t
+aggregate_row_place(const AggregateRow *row)
+{
+	return row->place_flows >> AGGREGATE_PLACE;
+}
 
 struct Aggregate
 {
@@ -85,7 +104,7 @@ aggregate_rows_offset(uint32_t max_entries)
 	size_t		offset = sizeof(Aggregate) +
 		(size_t) aggregate_max_slots(max_entries) * sizeof(uint32_t);
 
-	return (offset + 15) & ~(size_t) 15;
+	return (offset + 31) & ~(size_t) 31;
 }
 
 size_t
@@ -165,10 +184,11 @@ aggregate_grow_index(Aggregate *aggregate)
 	aggregate_clear_index(aggregate, 2 * (aggregate->index_mask + 1));
 	for (uint32_t position = 0; position < aggregate->count; position++)
 	{
-		uint64_t	hash = hash_mix(rows[position].asns, rows[position].place);
+		uint64_t	place = aggregate_row_place(&rows[position]);
+		uint64_t	hash = hash_mix(rows[position].asns, place);
 		uint32_t	i = hash >> 32 & aggregate->index_mask;
 
-		if ((rows[position].place & AGGREGATE_OTHERS) != 0)
+		if ((place & AGGREGATE_OTHERS) != 0)
 			continue;
 		while (aggregate->index[i] != 0)
 			i = (i + 1) & aggregate->index_mask;
@@ -182,7 +202,7 @@ aggregate_append(Aggregate *aggregate, uint64_t asns, uint64_t place)
 {
 	AggregateRow *row = &aggregate_rows(aggregate)[aggregate->count];
 
-	*row = (AggregateRow) {.asns = asns, .place = place};
+	*row = (AggregateRow) {.asns = asns,.place_flows = place << AGGREGATE_PLACE};
 	aggregate->count++;
 	return row;
 }
@@ -223,7 +243,7 @@ aggregate_own_row(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t p
 			AggregateRow *row =
 				&aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
 
-			if (row->asns == asns && row->place == place)
+			if (row->asns == asns && aggregate_row_place(row) == place)
 				return row;
 		}
 		i = (i + 1) & aggregate->index_mask;
@@ -234,7 +254,7 @@ aggregate_own_row(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t p
 static uint64_t
 aggregate_place(const AggregateKey *key, uint8_t family, bool others)
 {
-	return (uint64_t) key->interface << 16 | family |
+	return (uint64_t) key->interface << AGGREGATE_INTERFACE | family |
 		(key->ingress ? AGGREGATE_INGRESS : 0) | (others ? AGGREGATE_OTHERS : 0);
 }
 
@@ -251,7 +271,7 @@ aggregate_others_row(Aggregate *aggregate, uint64_t place)
 	uint8_t		family = (uint8_t) place;
 	uint32_t	class = family == 4 ? 1 : family == 6 ? 2 : 0;
 	bool		ingress = (place & AGGREGATE_INGRESS) != 0;
-	uint32_t	interface = (uint32_t) (place >> 16);
+	uint32_t	interface = (uint32_t) (place >> AGGREGATE_INTERFACE);
 	uint32_t   *position = &aggregate->folds[6 * interface + 3 * ingress + class];
 
 	if (*position == 0)
@@ -267,13 +287,15 @@ aggregate_others_row(Aggregate *aggregate, uint64_t place)
 static void
 aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
 {
-	AggregateSum *total = &row->sum;
+	uint64_t	flows = row->place_flows & AGGREGATE_MAX_FLOWS;
+	uint64_t	more = sum->flows < AGGREGATE_MAX_FLOWS - flows ?
+		sum->flows : AGGREGATE_MAX_FLOWS - flows;
 
-	total->bytes = aggregate_sum(total->bytes, sum->bytes);
-	total->packets = aggregate_sum(total->packets, sum->packets);
-	total->flows = aggregate_sum(total->flows, sum->flows);
-	if (total->bytes == AGGREGATE_MAX_SUM || total->packets == AGGREGATE_MAX_SUM ||
-		total->flows == AGGREGATE_MAX_SUM)
+	row->bytes = aggregate_sum(row->bytes, sum->bytes);
+	row->packets = aggregate_sum(row->packets, sum->packets);
+	row->place_flows += more;
+	if (row->bytes == AGGREGATE_MAX_SUM || row->packets == AGGREGATE_MAX_SUM ||
+		flows + more == AGGREGATE_MAX_FLOWS)
 		aggregate->saturated++;
 }
 
@@ -324,30 +346,40 @@ aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const Aggregate
 	__builtin_prefetch(&aggregate->index[waiting->hash >> 32 & aggregate->index_mask]);
 }
 
-/* Where the search for the key starts, most often is its row. */
-static void
+/* The row that the search will look at, or the place of a new one. */
+static inline void
 aggregate_prefetch_row(const AggregateWaiting *waiting)
 {
 	const Aggregate *aggregate = waiting->aggregate;
-	uint32_t	slot = aggregate->index[waiting->hash >> 32 & aggregate->index_mask];
-	const AggregateRow *row;
+	uint32_t	tag = (uint32_t) waiting->hash & ~aggregate->position_mask;
+	uint32_t	i = waiting->hash >> 32 & aggregate->index_mask;
+	uint32_t	position = aggregate->count;
 
-	if (slot == 0)
-		return;
-	row = &aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
-	__builtin_prefetch(row, 1);
-	__builtin_prefetch((const char *) (row + 1) - 1, 1);
+	for (int probe = 0; probe < AGGREGATE_LOOK && aggregate->index[i] != 0; probe++)
+	{
+		uint32_t	slot = aggregate->index[i];
+
+		if ((slot & ~aggregate->position_mask) == tag)
+		{
+			position = (slot & aggregate->position_mask) - 1;
+			break;
+		}
+		i = (i + 1) & aggregate->index_mask;
+	}
+	__builtin_prefetch(&aggregate_rows(aggregate)[position], 1);
 }
 
 void
 aggregate_flush(AggregateQueue *queue)
 {
-	for (uint32_t i = 0; i < queue->count; i++)
+	for (uint32_t i = 0; i < queue->count && i < AGGREGATE_AHEAD; i++)
 		aggregate_prefetch_row(&queue->waiting[i]);
 	for (uint32_t i = 0; i < queue->count; i++)
 	{
 		const AggregateWaiting *waiting = &queue->waiting[i];
 
+		if (i + AGGREGATE_AHEAD < queue->count)
+			aggregate_prefetch_row(waiting + AGGREGATE_AHEAD);
 		aggregate_add_hashed(waiting->aggregate, waiting->hash, waiting->asns,
 							 waiting->place, &waiting->sum);
 	}
@@ -365,14 +397,19 @@ aggregate_row(const Aggregate *aggregate, uint32_t position, AggregateKey *key,
 			  AggregateSum *sum)
 {
 	const AggregateRow *row = &aggregate_rows(aggregate)[position];
+	uint64_t	place = aggregate_row_place(row);
 
-	key->interface = row->place >> 16;
+	key->interface = (uint32_t) (place >> AGGREGATE_INTERFACE);
 	key->remote_as = row->asns >> 32;
 	key->local_as = (uint32_t) row->asns;
-	key->family = (uint8_t) row->place;
-	key->ingress = (row->place & AGGREGATE_INGRESS) != 0;
-	key->others = (row->place & AGGREGATE_OTHERS) != 0;
-	*sum = row->sum;
+	key->family = (uint8_t) place;
+	key->ingress = (place & AGGREGATE_INGRESS) != 0;
+	key->others = (place & AGGREGATE_OTHERS) != 0;
+	*sum = (AggregateSum) {
+		.bytes = row->bytes,
+		.packets = row->packets,
+		.flows = row->place_flows & AGGREGATE_MAX_FLOWS
+	};
 }
 
 uint64_t

@@ -20,8 +20,9 @@
 /* More entries than this are not kept, whatever is asked for. */
 #define AGGREGATE_MAX_ENTRIES		(UINT32_C(1) << 24)
 
-/* Sums stop here (the largest bigint), rather than wrap around. */
+/* Sums stop here (the largest bigint), rather than wrap around; those of flows earlier. */
 #define AGGREGATE_MAX_SUM			((uint64_t) INT64_MAX)
+#define AGGREGATE_MAX_FLOWS			((UINT64_C(1) << 40) - 1)
 
 typedef struct AggregateKey
 {

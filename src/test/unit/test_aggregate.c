@@ -220,7 +220,7 @@ test_saturation(void **state)
 	add(aggregate, key(1, 2, 1, 4, true), 1, UINT64_MAX, 1);
 	add(aggregate, key(1, 3, 1, 4, true), 1, 1, UINT64_MAX);
 	assert_row(aggregate, 1, key(1, 2, 1, 4, true), 1, AGGREGATE_MAX_SUM, 1);
-	assert_row(aggregate, 2, key(1, 3, 1, 4, true), 1, 1, AGGREGATE_MAX_SUM);
+	assert_row(aggregate, 2, key(1, 3, 1, 4, true), 1, 1, AGGREGATE_MAX_FLOWS);
 	assert_int_equal(aggregate_saturated(aggregate), 4);
 	free(aggregate);
 }
