@@ -6,6 +6,7 @@
 #   make unitcheck                          the unit tests of src/flow/ alone
 #   make coverage                           which lines of src/flow/ they reach
 #   make fuzz SECONDS=60                    any datagrams against src/flow/
+#   make truth SECONDS=600                  flows of real exporters against the kernel's counters
 #   make fresh                              demo and test in a new Debian chroot (root)
 #   make test-timescale                     make test beside TimescaleDB, likewise (root)
 #
@@ -36,8 +37,8 @@ PROVE_TESTS = src/test/t/*.pl
 GENERATOR = src/test/generator/generator
 EXTRA_CLEAN = $(GENERATOR) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz generator \
-	show-regress
+.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
+	generator show-regress
 
 all:
 
@@ -75,6 +76,13 @@ SECONDS ?= 60
 
 fuzz:
 	@bash src/test/fuzz/fuzz.sh '$(SECONDS)'
+
+# A test of "make test" at its full length.  It takes three to four minutes more than
+# that: building, and traffic before and after what is measured.
+truth: SECONDS = 600
+truth:
+	@LASTFLUSS_TRUTH_SECONDS='$(SECONDS)' TESTS=060_truth VERBOSE=1 \
+		TAP_LIMIT=$$(($(SECONDS) + 600)) bash src/test/run.sh
 
 generator: $(GENERATOR)
 

@@ -13,6 +13,8 @@
 #   WERROR=1              warnings are errors
 #   TESTS='001 spread'    only TAP tests and regress files whose name has one of these
 #   KEEP=1                keep the directory
+#   TAP_LIMIT=1200        seconds that a TAP test may take
+#   VERBOSE=1             show what the TAP tests say
 #   LASTFLUSS_TEST_TIMESCALE=1   for the tests: TimescaleDB must be there
 
 set -eu
@@ -25,7 +27,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build_limit=600
 unit_limit=600
 regress_limit=300
-tap_limit=300
+tap_limit=${TAP_LIMIT:-300}
 
 #
 # Outside: set-up, the copy, and the summary's exit status.
@@ -309,6 +311,7 @@ run_tap_file()
 		TESTDIR="$dir" TESTDATADIR="$dir/data" TESTLOGDIR="$dir/log" \
 		prove --verbose --timer -I "$pgxs/src/test/perl" -I src/test/perl "$file" || status=$?
 
+	[ -z "${VERBOSE:-}" ] || cat "$log"
 	tap_skipped=$(count '^ok [0-9]+.* # (skip|SKIP)' "$log")
 	tap_passed=$(($(count '^ok [0-9]+' "$log") - tap_skipped))
 	tap_failed=$(count '^not ok [0-9]+' "$log")
@@ -328,7 +331,7 @@ run_tap_file()
 	fi
 	if [ "$tap_failed" -gt 0 ]
 	then
-		show_tail "$log"
+		[ -n "${VERBOSE:-}" ] || show_tail "$log"
 		find "$dir" -name '*.log' ! -name prove.log ! -name 'regress_log*' | sort | while read -r log
 		do
 			show_tail "$log" 30

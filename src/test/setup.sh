@@ -83,6 +83,7 @@ look_for_tools()
 		have_cmocka || missing+=(libcmocka-dev)
 		have softflowd || missing_optional+=(softflowd)
 		have pmacctd || missing_optional+=(pmacct)
+		have ip || missing_optional+=(iproute2)
 	fi
 }
 
