@@ -293,10 +293,14 @@ writer_take_buffer(int receiver, uint64 sequence, bool *in_memory)
 }
 
 static void
-writer_set_state(int receiver, int buffer, IntervalState state)
+writer_give_buffer(int receiver, int buffer, bool written)
 {
+	FlowInterval *interval = &shared->receivers[receiver].intervals->all[buffer];
+
 	LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
-	shared->receivers[receiver].intervals->all[buffer].state = state;
+	if (written)
+		shared->receivers[receiver].last_written = interval->sequence;
+	interval->state = written ? INTERVAL_FREE : INTERVAL_READY;
 	LWLockRelease(shared->receiver_locks[receiver]);
 }
 
@@ -308,9 +312,7 @@ writer_write_buffer(int receiver, int buffer)
 	bool		written = copy_interval(receiver, buffer, 0, &copy) &&
 		writer_write_interval(&copy);
 
-	if (written)
-		shared->receivers[receiver].last_written = copy.sequence;
-	writer_set_state(receiver, buffer, written ? INTERVAL_FREE : INTERVAL_READY);
+	writer_give_buffer(receiver, buffer, written);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer.interval_context);
 	return written;
@@ -381,7 +383,9 @@ writer_write_next(int receiver)
 		return WRITER_NOTHING;
 	if (!writer_write_file(&name))
 		return WRITER_FAILED;
+	LWLockAcquire(shared->receiver_locks[receiver], LW_EXCLUSIVE);
 	source->last_written = sequence;
+	LWLockRelease(shared->receiver_locks[receiver]);
 	shared_wake_keeper();
 	return WRITER_DONE;
 }
