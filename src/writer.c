@@ -27,6 +27,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -57,12 +58,42 @@ typedef struct Writer
 	TimestampTz config_at;		/* when it is to be read again */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
 	uint32		keep_top;		/* setting; 0: all */
+	TimestampTz drain_until;	/* 0: the server does not stop */
 	bool		prefixes_wanted;	/* by setting "asn_source" */
 	bool		prefixes_loaded;	/* as they are in the table */
 	TimestampTz prefixes_at;	/* when they are to be loaded, if they are not */
 } Writer;
 
 static Writer writer;
+
+/*
+ * Being ended.  Whoever ends us does not have to wait for a trigger of the
+ * user's, or for a synchronous standby: what is under way is cancelled.
+ */
+
+static volatile sig_atomic_t writer_in_transaction = false;
+
+static void
+writer_handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	ShutdownRequestPending = true;
+	if (writer_in_transaction)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+/* No transaction is to begin any more. */
+static bool
+writer_must_stop(void)
+{
+	return ShutdownRequestPending && GetCurrentTimestamp() >= writer.drain_until;
+}
 
 /*
  * Transactions that may fail.
@@ -104,6 +135,8 @@ writer_report(const char *what, ErrorData *error)
 {
 	char		text[SHARED_ERROR_SIZE];
 
+	if (ShutdownRequestPending && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
+		return;
 	writer_explain_lock(error);
 	snprintf(text, sizeof(text), "could not %s: %s%s%s", what, error->message,
 			 error->hint ? " HINT: " : "", error->hint ? error->hint : "");
@@ -139,12 +172,16 @@ writer_try(const char *what, void (*work) (void *argument), void *argument)
 	MemoryContext old = MemoryContextSwitchTo(writer.context);
 	volatile bool done = false;
 
+	writer_in_transaction = true;
 	PG_TRY();
 	{
-		writer_begin(what);
-		work(argument);
-		writer_commit();
-		done = true;
+		if (!writer_must_stop())
+		{
+			writer_begin(what);
+			work(argument);
+			writer_commit();
+			done = true;
+		}
 	}
 	PG_CATCH();
 	{
@@ -158,6 +195,7 @@ writer_try(const char *what, void (*work) (void *argument), void *argument)
 		writer_report(what, error);
 	}
 	PG_END_TRY();
+	writer_in_transaction = false;
 
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(writer.context);
@@ -721,6 +759,12 @@ writer_round(void)
 		writer_follow_prefixes();
 }
 
+static void
+writer_set(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
 static bool
 writer_receivers_run(void)
 {
@@ -737,21 +781,26 @@ writer_receivers_run(void)
 
 /*
  * A shutdown stops the receivers at the same time; what they hand over last is
- * written too, within limits.
+ * written too, within limits: what takes too long is cancelled, and the keeper
+ * saves it.
  */
 static void
 writer_drain(void)
 {
-	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													WRITER_DRAIN_SECONDS * 1000);
+	writer.drain_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													 WRITER_DRAIN_SECONDS * 1000);
+	QueryCancelPending = false;
+	/* The server sends a standby all there is before it is down. */
+	writer_set("synchronous_commit", "local");
+	enable_timeout_at(STATEMENT_TIMEOUT, writer.drain_until);
 
-	while (writer_receivers_run() && GetCurrentTimestamp() < until)
+	while (writer_receivers_run() && !writer_must_stop())
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 50, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
-	while (writer.configured && !writer_write_finished() && GetCurrentTimestamp() < until)
+	while (writer.configured && !writer_write_finished() && !writer_must_stop())
 		pg_usleep(100000);
 }
 
@@ -807,12 +856,6 @@ writer_wait_for_database(void)
 }
 
 static void
-writer_set(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-static void
 writer_connect(void)
 {
 	before_shmem_exit(writer_stop, (Datum) 0);
@@ -828,6 +871,8 @@ writer_connect(void)
 	writer_set("default_transaction_read_only", "off");
 	writer_set("default_transaction_deferrable", "off");
 	writer_set("statement_timeout", "0");
+	if (GetConfigOption("transaction_timeout", true, false))	/* since 17 */
+		writer_set("transaction_timeout", "0");
 	/* A table that is locked must not keep us from following the configuration. */
 	writer_set("lock_timeout", "1000");
 }
@@ -836,7 +881,7 @@ void
 lastfluss_writer_main(Datum arg)
 {
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
+	pqsignal(SIGTERM, writer_handle_sigterm);
 	BackgroundWorkerUnblockSignals();
 	writer_connect();
 	writer.context = AllocSetContextCreate(TopMemoryContext, "lastfluss writer",
