@@ -5,8 +5,6 @@
  */
 #include "account.h"
 
-#include <string.h>
-
 #define ACCOUNT_AS_TRANS	23456
 
 /* One side of a record, its input or its output. */
@@ -128,18 +126,23 @@ account_times(uint64_t value, uint32_t rate)
 	return product;
 }
 
-/* Where many interfaces are seen, the entry may be another's by now. */
+/*
+ * Both sides of a record may share a port, which is then the second one's.  Where
+ * an entry was pushed out, it may be another's by now.
+ */
 static SeenInterface *
 account_seen_entry(Account *account, const FlowAddress *host, const AccountSide *side,
 				   LruClass class, int64_t received)
 {
 	AccountPort *port = side->port;
 
-	if (port == NULL)
+	if (port == NULL || port->id != side->id)
 		return seen_get(account->seen, host, side->id, class, received);
-	if (port->seen == NULL || port->seen->id != side->id ||
-		memcmp(&port->seen->host, host, sizeof(*host)) != 0)
+	if (port->seen == NULL || port->evictions != lru_evictions(account->seen))
+	{
 		port->seen = seen_get(account->seen, host, side->id, class, received);
+		port->evictions = lru_evictions(account->seen);
+	}
 	return port->seen;
 }
 
@@ -201,16 +204,6 @@ account_ends(const Account *account, const Flow *flow)
 	};
 }
 
-static void
-account_put(Account *account, Aggregate *aggregate, const AggregateKey *key,
-			const AggregateSum *sum)
-{
-	if (account->queue != NULL)
-		aggregate_add_later(account->queue, aggregate, key, sum);
-	else
-		aggregate_add(aggregate, key, sum);
-}
-
 /* What a side of this rate has of the record, and what each part has of that. */
 static AggregateSum
 account_share(const Flow *flow, uint32_t rate, const IntervalParts *parts,
@@ -256,12 +249,13 @@ static void
 account_add(Account *account, const AggregateKey *key, const IntervalParts *parts,
 			const AccountShares *shares)
 {
+	AggregateHashed hashed = aggregate_hash(key);
+
 	for (uint32_t i = 0; i < parts->count; i++)
 	{
-		AggregateSum share = {shares->bytes[i], shares->packets[i], shares->flows[i]};
-
-		if (share.bytes != 0 || share.packets != 0 || share.flows != 0)
-			account_put(account, parts->sums[i], key, &share);
+		if (shares->bytes[i] != 0 || shares->packets[i] != 0 || shares->flows[i] != 0)
+			aggregate_add_later(account->queue, parts->sums[i], &hashed, shares->bytes[i],
+								shares->packets[i], shares->flows[i]);
 	}
 	if (parts->late)
 		account->late_bytes = aggregate_sum(account->late_bytes,

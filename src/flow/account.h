@@ -32,6 +32,7 @@ typedef struct AccountPort
 	uint32_t	id;				/* SNMP ifIndex */
 	const Interface *interface; /* of no VLAN; NULL: not configured */
 	SeenInterface *seen;		/* NULL: not looked up yet */
+	uint64_t	evictions;		/* of "seen", when that was looked up */
 } AccountPort;
 
 typedef struct AccountPorts

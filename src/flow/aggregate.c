@@ -209,15 +209,14 @@ aggregate_append(Aggregate *aggregate, uint64_t asns, uint64_t place)
 
 /* A new row for a key that the index lacks, whose search ended at slot "i". */
 static AggregateRow *
-aggregate_new_row(Aggregate *aggregate, uint32_t i, uint64_t hash, uint64_t asns,
-				  uint64_t place)
+aggregate_new_row(Aggregate *aggregate, uint32_t i, const AggregateHashed *key)
 {
 	AggregateRow *row;
 
 	if (aggregate->entries == aggregate->max_entries)
 		return NULL;
-	aggregate->index[i] = aggregate_slot(aggregate, hash, aggregate->count);
-	row = aggregate_append(aggregate, asns, place);
+	aggregate->index[i] = aggregate_slot(aggregate, key->hash, aggregate->count);
+	row = aggregate_append(aggregate, key->asns, key->place);
 	aggregate->entries++;
 	if (aggregate->entries > aggregate->index_mask / 2 &&
 		aggregate->index_mask + 1 < aggregate->max_slots)
@@ -227,8 +226,9 @@ aggregate_new_row(Aggregate *aggregate, uint32_t i, uint64_t hash, uint64_t asns
 
 /* The key's own row, new where necessary; NULL where there is no room for it. */
 static AggregateRow *
-aggregate_own_row(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t place)
+aggregate_own_row(Aggregate *aggregate, const AggregateHashed *key)
 {
+	const uint64_t hash = key->hash;
 	uint32_t	tag = (uint32_t) hash & ~aggregate->position_mask;
 	uint32_t	i = hash >> 32 & aggregate->index_mask;
 
@@ -237,13 +237,13 @@ aggregate_own_row(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t p
 		uint32_t	slot = aggregate->index[i];
 
 		if (slot == 0)
-			return aggregate_new_row(aggregate, i, hash, asns, place);
+			return aggregate_new_row(aggregate, i, key);
 		if ((slot & ~aggregate->position_mask) == tag)
 		{
 			AggregateRow *row =
 				&aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
 
-			if (row->asns == asns && aggregate_row_place(row) == place)
+			if (row->asns == key->asns && aggregate_row_place(row) == key->place)
 				return row;
 		}
 		i = (i + 1) & aggregate->index_mask;
@@ -256,12 +256,6 @@ aggregate_place(const AggregateKey *key, uint8_t family, bool others)
 {
 	return (uint64_t) key->interface << AGGREGATE_INTERFACE | family |
 		(key->ingress ? AGGREGATE_INGRESS : 0) | (others ? AGGREGATE_OTHERS : 0);
-}
-
-static uint64_t
-aggregate_asns(const AggregateKey *key)
-{
-	return (uint64_t) key->remote_as << 32 | key->local_as;
 }
 
 /* The row for all the other ASNs of this one's interface, direction and family. */
@@ -300,50 +294,72 @@ aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *su
 }
 
 static void
-aggregate_add_hashed(Aggregate *aggregate, uint64_t hash, uint64_t asns, uint64_t place,
-					 const AggregateSum *sum)
+aggregate_add_hashed(Aggregate *aggregate, const AggregateHashed *key, const AggregateSum *sum)
 {
-	AggregateRow *row = aggregate_own_row(aggregate, hash, asns, place);
+	AggregateRow *row = aggregate_own_row(aggregate, key);
 
 	if (row == NULL)
 	{
 		aggregate->folded++;
-		row = aggregate_others_row(aggregate, place);
+		row = aggregate_others_row(aggregate, key->place);
 	}
 	aggregate_add_to(aggregate, row, sum);
+}
+
+AggregateHashed
+aggregate_hash(const AggregateKey *key)
+{
+	AggregateHashed hashed = {
+		.asns = (uint64_t) key->remote_as << 32 | key->local_as,
+		.place = aggregate_place(key, key->family, false)
+	};
+
+	assert(key->interface < AGGREGATE_MAX_INTERFACES && !key->others);
+
+	hashed.hash = hash_mix(hashed.asns, hashed.place);
+	return hashed;
 }
 
 void
 aggregate_add(Aggregate *aggregate, const AggregateKey *key, const AggregateSum *sum)
 {
-	uint64_t	place = aggregate_place(key, key->family, false);
-	uint64_t	asns = aggregate_asns(key);
+	AggregateHashed hashed;
 
 	assert(key->interface < AGGREGATE_MAX_INTERFACES);
 
 	if (key->others)
-		aggregate_add_to(aggregate, aggregate_others_row(aggregate, place), sum);
-	else
-		aggregate_add_hashed(aggregate, hash_mix(asns, place), asns, place, sum);
+	{
+		AggregateRow *row = aggregate_others_row(aggregate, aggregate_place(key, key->family, false));
+
+		aggregate_add_to(aggregate, row, sum);
+		return;
+	}
+	hashed = aggregate_hash(key);
+	aggregate_add_hashed(aggregate, &hashed, sum);
 }
 
 void
-aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateKey *key,
-					const AggregateSum *sum)
+aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateHashed *key,
+					uint64_t bytes, uint64_t packets, uint64_t flows)
 {
 	AggregateWaiting *waiting;
 
-	assert(key->interface < AGGREGATE_MAX_INTERFACES && !key->others);
-
+	if (queue == NULL)
+	{
+		aggregate_add_hashed(aggregate, key, &(AggregateSum) {bytes, packets, flows});
+		return;
+	}
 	if (queue->count == AGGREGATE_QUEUE_SIZE)
 		aggregate_flush(queue);
 	waiting = &queue->waiting[queue->count++];
 	waiting->aggregate = aggregate;
-	waiting->asns = aggregate_asns(key);
-	waiting->place = aggregate_place(key, key->family, false);
-	waiting->hash = hash_mix(waiting->asns, waiting->place);
-	waiting->sum = *sum;
-	__builtin_prefetch(&aggregate->index[waiting->hash >> 32 & aggregate->index_mask]);
+	waiting->key.asns = key->asns;
+	waiting->key.place = key->place;
+	waiting->key.hash = key->hash;
+	waiting->sum.bytes = bytes;
+	waiting->sum.packets = packets;
+	waiting->sum.flows = flows;
+	__builtin_prefetch(&aggregate->index[key->hash >> 32 & aggregate->index_mask]);
 }
 
 /* The row that the search will look at, or the place of a new one. */
@@ -351,8 +367,8 @@ static inline void
 aggregate_prefetch_row(const AggregateWaiting *waiting)
 {
 	const Aggregate *aggregate = waiting->aggregate;
-	uint32_t	tag = (uint32_t) waiting->hash & ~aggregate->position_mask;
-	uint32_t	i = waiting->hash >> 32 & aggregate->index_mask;
+	uint32_t	tag = (uint32_t) waiting->key.hash & ~aggregate->position_mask;
+	uint32_t	i = waiting->key.hash >> 32 & aggregate->index_mask;
 	uint32_t	position = aggregate->count;
 
 	for (int probe = 0; probe < AGGREGATE_LOOK && aggregate->index[i] != 0; probe++)
@@ -380,8 +396,7 @@ aggregate_flush(AggregateQueue *queue)
 
 		if (i + AGGREGATE_AHEAD < queue->count)
 			aggregate_prefetch_row(waiting + AGGREGATE_AHEAD);
-		aggregate_add_hashed(waiting->aggregate, waiting->hash, waiting->asns,
-							 waiting->place, &waiting->sum);
+		aggregate_add_hashed(waiting->aggregate, &waiting->key, &waiting->sum);
 	}
 	queue->count = 0;
 }

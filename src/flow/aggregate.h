@@ -75,12 +75,18 @@ extern void aggregate_add(Aggregate *aggregate, const AggregateKey *key,
  */
 #define AGGREGATE_QUEUE_SIZE	64
 
+/* A key as the rows have it, so that several tables need not make it anew. */
+typedef struct AggregateHashed
+{
+	uint64_t	asns;
+	uint64_t	place;
+	uint64_t	hash;
+} AggregateHashed;
+
 typedef struct AggregateWaiting
 {
 	Aggregate  *aggregate;
-	uint64_t	asns;			/* the key, as the rows have it */
-	uint64_t	place;
-	uint64_t	hash;
+	AggregateHashed key;
 	AggregateSum sum;
 } AggregateWaiting;
 
@@ -90,9 +96,13 @@ typedef struct AggregateQueue
 	AggregateWaiting waiting[AGGREGATE_QUEUE_SIZE];
 } AggregateQueue;
 
-/* aggregate_add(), now or at the latest in aggregate_flush(). */
+/* Not for a key of "others". */
+extern AggregateHashed aggregate_hash(const AggregateKey *key);
+
+/* aggregate_add(), now or at the latest in aggregate_flush(); now without a queue. */
 extern void aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate,
-								const AggregateKey *key, const AggregateSum *sum);
+								const AggregateHashed *key, uint64_t bytes,
+								uint64_t packets, uint64_t flows);
 
 /* Adds all that waits, in its order; before anybody else looks at the tables. */
 extern void aggregate_flush(AggregateQueue *queue);

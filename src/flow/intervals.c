@@ -352,12 +352,13 @@ intervals_place(const Flow *flow, int64_t *first, int64_t *last)
 	return age < -INTERVALS_TOLERANCE;
 }
 
-static void
-intervals_add_part(IntervalParts *parts, Aggregate *sums, int64_t weight)
+/* Adds a part; returns how many there are now. */
+static inline uint32_t
+intervals_add_part(IntervalParts *parts, uint32_t count, Aggregate *sums, int64_t weight)
 {
-	parts->sums[parts->count] = sums;
-	parts->weights[parts->count] = weight > 0 ? (uint64_t) weight : 1;
-	parts->count++;
+	parts->sums[count] = sums;
+	parts->weights[count] = weight > 0 ? (uint64_t) weight : 1;
+	return count + 1;
 }
 
 void
@@ -365,9 +366,9 @@ intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts
 {
 	int64_t		first = flow->received;
 	int64_t		last = flow->received;
+	uint32_t	count = 0;
 	int64_t		end;
 
-	parts->count = 0;
 	parts->late = false;
 	parts->future = false;
 	if (!intervals->rule.by_arrival)
@@ -377,15 +378,20 @@ intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts
 	for (uint32_t i = intervals->open_count; i-- > 0;)
 	{
 		const FlowInterval *interval = &intervals->all[intervals->open[i]];
-		int64_t		from = first > interval->start ? first : interval->start;
+		int64_t		start = interval->start;
+		int64_t		from = first > start ? first : start;
 
 		if (end > from || (first == last && first == from))
-			intervals_add_part(parts, interval->sums, end - from);
-		if (first >= interval->start)
+			count = intervals_add_part(parts, count, interval->sums, end - from);
+		if (first >= start)
+		{
+			parts->count = count;
 			return;
-		if (end > interval->start)
-			end = interval->start;
+		}
+		if (end > start)
+			end = start;
 	}
 	parts->late = true;
-	intervals_add_part(parts, intervals->all[intervals->open[0]].sums, end - first);
+	parts->count = intervals_add_part(parts, count, intervals_oldest(intervals)->sums,
+									  end - first);
 }

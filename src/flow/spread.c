@@ -40,8 +40,8 @@ spread_rest(uint64_t *remainders, uint32_t count, uint64_t rest, uint64_t *share
 	}
 }
 
-void
-spread_share(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t *shares)
+static void
+spread_many(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t *shares)
 {
 	uint64_t	remainders[SPREAD_MAX_PARTS];
 	uint64_t	total = 0;
@@ -55,4 +55,46 @@ spread_share(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t 
 		rest -= shares[i];
 	}
 	spread_rest(remainders, count, rest, shares);
+}
+
+/*
+ * Two parts, as nearly all flows have that lie in more than one interval: where
+ * one remainder is r and not 0, the other one is total - r.
+ */
+static void
+spread_two(const uint64_t *weights, uint64_t amount, uint64_t *shares)
+{
+	uint64_t	total = weights[0] + weights[1];
+	uint64_t	remainder;
+
+	shares[0] = spread_floor(amount, weights[0], total, &remainder);
+	if (remainder > 0 && remainder >= total - remainder)
+		shares[0]++;
+	shares[1] = amount - shares[0];
+}
+
+/* One flow, or packet: its remainders are the weights. */
+static void
+spread_one(const uint64_t *weights, uint32_t count, uint64_t *shares)
+{
+	uint32_t	largest = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		shares[i] = 0;
+		if (weights[i] > weights[largest])
+			largest = i;
+	}
+	shares[largest] = 1;
+}
+
+void
+spread_share(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t *shares)
+{
+	if (amount == 1)
+		spread_one(weights, count, shares);
+	else if (count == 2)
+		spread_two(weights, amount, shares);
+	else
+		spread_many(weights, count, amount, shares);
 }
