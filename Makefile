@@ -7,6 +7,8 @@
 #   make coverage                           which lines of src/flow/ they reach
 #   make fuzz SECONDS=60                    any datagrams against src/flow/
 #   make truth SECONDS=600                  flows of real exporters against the kernel's counters
+#   make crash ROUNDS=10                    the server dies at random moments under load
+#   make locked MINUTES=10 RATE=100000      traffic locked for long, at so many records a second
 #   make fresh                              demo and test in a new Debian chroot (root)
 #   make test-timescale                     make test beside TimescaleDB, likewise (root)
 #
@@ -38,7 +40,7 @@ GENERATOR = src/test/generator/generator
 EXTRA_CLEAN = $(GENERATOR) src/test/unit/build src/test/fuzz/build tmp_check log
 
 .PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
-	generator show-regress
+	crash locked generator show-regress
 
 all:
 
@@ -83,6 +85,23 @@ truth: SECONDS = 600
 truth:
 	@LASTFLUSS_TRUTH_SECONDS='$(SECONDS)' TESTS=060_truth VERBOSE=1 \
 		TAP_LIMIT=$$(($(SECONDS) + 600)) bash src/test/run.sh
+
+# Beside "make test", because they take minutes.  Each says what it found; SEED=
+# repeats a crash test, PERIOD=, WINDOW=, BUFFERS= and ASNS= change locked.
+ROUNDS ?= 10
+
+crash:
+	@LASTFLUSS_ROUNDS='$(ROUNDS)' LASTFLUSS_SEED='$(SEED)' TAP_FILES=src/test/long/crash.pl \
+		TESTS=crash VERBOSE=1 TAP_LIMIT=$$(($(ROUNDS) * 60 + 300)) bash src/test/run.sh
+
+MINUTES ?= 10
+RATE ?= 100000
+
+locked:
+	@LASTFLUSS_MINUTES='$(MINUTES)' LASTFLUSS_RATE='$(RATE)' LASTFLUSS_PERIOD='$(PERIOD)' \
+		LASTFLUSS_WINDOW='$(WINDOW)' LASTFLUSS_BUFFERS='$(BUFFERS)' LASTFLUSS_ASNS='$(ASNS)' \
+		TAP_FILES=src/test/long/locked.pl TESTS=locked VERBOSE=1 \
+		TAP_LIMIT=$$(($(MINUTES) * 60 + 600)) bash src/test/run.sh
 
 generator: $(GENERATOR)
 

@@ -95,6 +95,7 @@ typedef struct Keeper
 	int64		denied;			/* octets of one that the limit did not allow */
 	bool		over_limit;
 	bool		disk_failing;
+	bool		directory_failing;
 } Keeper;
 
 static Keeper keeper;
@@ -418,14 +419,31 @@ keeper_is_waiting(const SpoolName *name)
 	return name->sequence > mine->written && !keeper_is_in_buffer(mine, name->sequence);
 }
 
+static void
+keeper_report_directory(bool failing)
+{
+	if (failing && !keeper.directory_failing)
+		ereport(lastfluss_elevel(LOG_RANK_ERROR),
+				(errcode_for_file_access(),
+				 errmsg("lastfluss: could not read directory \"%s\": %m", FILE_DIRECTORY)));
+	keeper.directory_failing = failing;
+}
+
 /* Removes what is done and counts what waits. */
 static void
 keeper_sweep(void)
 {
 	MemoryContext old = MemoryContextSwitchTo(keeper.context);
 	uint32		count;
-	SpoolFile  *files = spool_list(&count);
+	SpoolFile  *files = spool_try_list(&count);
 
+	keeper_report_directory(files == NULL);
+	if (files == NULL)
+	{
+		/* What was counted before stands, and is looked at again. */
+		MemoryContextSwitchTo(old);
+		return;
+	}
 	keeper.octets = 0;
 	keeper.files = 0;
 	for (uint32 i = 0; i < count; i++)
@@ -484,10 +502,27 @@ keeper_report_limit(bool over)
 				(errmsg("lastfluss: the files of intervals that wait to be written are below the limit again")));
 }
 
+/* Is no interval finished and not written? */
+static bool
+keeper_nothing_waits(void)
+{
+	for (int i = 0; i < lastfluss_receivers; i++)
+	{
+		for (int j = 0; j < lastfluss_buffers; j++)
+		{
+			IntervalState state = keeper.receivers[i].buffers[j].state;
+
+			if (state == INTERVAL_READY || state == INTERVAL_WRITING)
+				return false;
+		}
+	}
+	return keeper.files == 0;
+}
+
 static void
 keeper_publish(void)
 {
-	if (keeper.denied > 0 && keeper.octets + keeper.denied <= keeper.limit)
+	if (keeper.octets + keeper.denied <= keeper.limit || keeper_nothing_waits())
 		keeper.denied = 0;
 	keeper_report_limit(keeper.denied > 0);
 

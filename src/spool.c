@@ -438,20 +438,20 @@ spool_parse_name(const char *file, SpoolName *name)
 	return strcmp(again, file) == 0;
 }
 
-static bool
+/* 1: an interval's file; 0: none of ours, or removed by now; -1: see errno. */
+static int
 spool_look_at(const char *file, SpoolFile *found)
 {
 	char		path[MAXPGPATH];
 	struct stat status;
 
 	if (!spool_parse_name(file, &found->name))
-		return false;
+		return 0;
 	file_path(path, file);
-	/* it may have been removed by now */
 	if (stat(path, &status) != 0)
-		return false;
+		return errno == ENOENT ? 0 : -1;
 	found->octets = status.st_size;
-	return true;
+	return 1;
 }
 
 static int
@@ -467,29 +467,65 @@ spool_compare(const void *a, const void *b)
 	return x->sequence < y->sequence ? -1 : x->sequence > y->sequence;
 }
 
-SpoolFile *
-spool_list(uint32 *count)
+/* What the directory has, in any order; false where it cannot be listed. */
+static bool
+spool_read_directory(DIR *directory, SpoolFile **files, uint32 *count)
 {
-	DIR		   *directory = AllocateDir(FILE_DIRECTORY);
 	uint32		room = 64;
-	SpoolFile  *files = palloc(room * sizeof(SpoolFile));
 	struct dirent *entry;
 
-	*count = 0;
-	if (directory == NULL && errno == ENOENT)
-		return files;
-	/* What cannot be listed must not be taken for empty: an error. */
-	while ((entry = ReadDir(directory, FILE_DIRECTORY)) != NULL)
+	*files = palloc(room * sizeof(SpoolFile));
+	while ((errno = 0, entry = readdir(directory)) != NULL)
 	{
+		int			found;
+
 		if (*count == room)
 		{
 			room *= 2;
-			files = repalloc_huge(files, room * sizeof(SpoolFile));
+			*files = repalloc_huge(*files, room * sizeof(SpoolFile));
 		}
-		*count += spool_look_at(entry->d_name, &files[*count]);
+		found = spool_look_at(entry->d_name, &(*files)[*count]);
+		if (found < 0)
+			return false;
+		*count += found;
 	}
+	return errno == 0;
+}
+
+/* What cannot be listed must not be taken for empty. */
+SpoolFile *
+spool_try_list(uint32 *count)
+{
+	DIR		   *directory = AllocateDir(FILE_DIRECTORY);
+	SpoolFile  *files;
+	bool		whole;
+	int			error;
+
+	*count = 0;
+	if (directory == NULL)
+		return errno == ENOENT ? palloc(sizeof(SpoolFile)) : NULL;
+	whole = spool_read_directory(directory, &files, count);
+	error = errno;
 	FreeDir(directory);
+	errno = error;
+	if (!whole)
+	{
+		pfree(files);
+		return NULL;
+	}
 	qsort(files, *count, sizeof(SpoolFile), spool_compare);
+	return files;
+}
+
+SpoolFile *
+spool_list(uint32 *count)
+{
+	SpoolFile  *files = spool_try_list(count);
+
+	if (files == NULL)
+		ereport(ERROR,
+				(errcode_for_file_access(),
+				 errmsg("could not read directory \"%s\": %m", FILE_DIRECTORY)));
 	return files;
 }
 

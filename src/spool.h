@@ -45,6 +45,9 @@ extern bool spool_load(const SpoolName *name, IntervalCopy *copy);
  */
 extern SpoolFile *spool_list(uint32 *count);
 
+/* The same, but NULL with errno where the directory cannot be read. */
+extern SpoolFile *spool_try_list(uint32 *count);
+
 /* Removes the file, if it is there. */
 extern void spool_remove(const SpoolName *name);
 

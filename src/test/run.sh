@@ -15,6 +15,7 @@
 #   KEEP=1                keep the directory
 #   TAP_LIMIT=1200        seconds that a TAP test may take
 #   VERBOSE=1             show what the TAP tests say
+#   TAP_FILES='a.pl b.pl' these files instead of src/test/t/*.pl
 #   LASTFLUSS_TEST_TIMESCALE=1   for the tests: TimescaleDB must be there
 
 set -eu
@@ -348,7 +349,7 @@ run_tap()
 	local file
 	local started
 
-	for file in src/test/t/*.pl
+	for file in ${TAP_FILES:-src/test/t/*.pl}
 	do
 		if [ ! -e "$file" ] || ! wanted "$(basename "$file" .pl)"
 		then

@@ -169,6 +169,107 @@ sub start
 	return;
 }
 
+# The bytes in traffic and in live, by one query.
+sub stored
+{
+	my ($self, $where) = @_;
+
+	$where //= 'true';
+	return $self->sql("SELECT coalesce(sum(bytes), 0) FROM (SELECT * FROM lastfluss.live
+		UNION ALL SELECT id, time, bandwidth, iface, ingress, remote_asn, local_asn,
+			family, bytes, packets, flows FROM traffic) t WHERE $where");
+}
+
+# The server's own process of that title ("writer"), which may have no connection,
+# so that pg_stat_activity does not show it.  With several, the first one.
+sub process
+{
+	my ($self, $title) = @_;
+	my ($postmaster) = split /\n/, slurp_file($self->node->data_dir . '/postmaster.pid');
+
+	return (grep { child_is($_, $postmaster, $title) } processes())[0];
+}
+
+# All of its processes but the postmaster.
+sub children
+{
+	my ($self) = @_;
+	my ($postmaster) = split /\n/, slurp_file($self->node->data_dir . '/postmaster.pid');
+
+	return grep { child_is($_, $postmaster, '') } processes();
+}
+
+sub processes
+{
+	return map { m{(\d+)$} } glob '/proc/[0-9]*';
+}
+
+sub child_is
+{
+	my ($pid, $parent, $title) = @_;
+	my ($words, $stat) = map { eval { slurp_file("/proc/$pid/$_") } // '' } qw(cmdline stat);
+
+	return $words =~ /\Q$title\E/ && $stat =~ /\) \w $parent /;
+}
+
+sub spool_directory
+{
+	my ($self) = @_;
+
+	return $self->node->data_dir . '/pg_lastfluss';
+}
+
+# Intervals' files, of one run of the server where that is told.
+sub spool_files
+{
+	my ($self, $run) = @_;
+
+	return grep { /\.\d+$/ } glob($self->spool_directory . '/interval.' . ($run // '') . '*');
+}
+
+# What names this run of the server in the names of files.
+sub run
+{
+	my ($self) = @_;
+
+	return $self->sql('SELECT (1000000 * extract(epoch FROM max(run)))::bigint FROM lastfluss._written');
+}
+
+# Bytes of all rows in a file of an interval; 0 where it is gone by now.  Behind
+# the file's header of 12 octets comes a head of 56, with the number of rows.
+sub spool_file_bytes
+{
+	my ($file) = @_;
+	my $content = eval { slurp_file($file) } // return 0;
+	my $rows    = unpack('L', substr($content, 12 + 40, 4));
+	my $sum     = 0;
+
+	$sum += unpack('Q', substr($content, 12 + 56 + 40 * $_, 8)) for 0 .. $rows - 1;
+	return $sum;
+}
+
+# Waits until the files have all of these bytes, which are not in traffic yet.
+sub wait_saved
+{
+	my ($self, $bytes) = @_;
+
+	wait_until(sub {
+		my $sum = 0;
+		my %written = map { /(.*) (\d+)/ } split /\n/, $self->sql(
+			"SELECT (1000000 * extract(epoch FROM run))::bigint || '.' || receiver || ' ' || sequence
+			 FROM lastfluss._written");
+
+		for my $file ($self->spool_files)
+		{
+			my ($place, $sequence) = $file =~ /interval\.(.*)\.(\d+)$/;
+
+			$sum += spool_file_bytes($file) if $sequence > ($written{$place} // 0);
+		}
+		$sum == $bytes })
+	  or die "$bytes bytes are not saved";
+	return;
+}
+
 # Lines of the server's log that our workers wrote, from a position on.
 sub log_of_workers
 {
@@ -287,7 +388,9 @@ my %elements = (
 	src4      => [ 8,  4 ],
 	dst4      => [ 12, 4 ],
 	src6      => [ 27, 16 ],
-	dst6      => [ 28, 16 ]);
+	dst6      => [ 28, 16 ],
+	first     => [ 152, 8 ],
+	last      => [ 153, 8 ]);
 
 # Templates by the version of IP.
 my %template_id = (4 => 256, 6 => 257);

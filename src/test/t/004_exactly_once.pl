@@ -61,21 +61,6 @@ sub errors_logged
 		  $collector->log_of_workers($position));
 }
 
-# It has no connection, so pg_stat_activity does not show it.
-sub receiver_pid
-{
-	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
-
-	for my $process (glob '/proc/[0-9]*')
-	{
-		my ($title, $stat) = map { eval { slurp_file("$process/$_") } // '' } qw(cmdline stat);
-
-		return $process =~ s/\D//gr
-		  if $title =~ /lastfluss receiver/ && $stat =~ /\) \w $postmaster /;
-	}
-	return undef;
-}
-
 send_until(status('intervals > 0'));
 all_is_written('intervals are written');
 
@@ -174,13 +159,13 @@ is(scalar(grep { /(ERROR|FATAL|PANIC): / } $collector->log_of_workers), 0, 'and 
 #
 for (1 .. 3)
 {
-	my $before = receiver_pid();
+	my $before = $collector->process('lastfluss receiver');
 
 	send_one();
 	$collector->wait_received;
 	kill('TERM', $before);
 	Lastfluss::wait_until(sub {
-		my $now = receiver_pid();
+		my $now = $collector->process('lastfluss receiver');
 		defined $now && $now != $before && Lastfluss::sockets($collector->port) == 1 })
 	  or die 'the receiver does not come back';
 }
