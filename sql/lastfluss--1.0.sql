@@ -455,15 +455,11 @@ COMMENT ON TABLE lastfluss._written IS 'the last interval that each receiver had
 CREATE VIEW lastfluss.live AS
 SELECT NULL::bigint AS id, l."time", l.bandwidth, l.iface, l.ingress, l.remote_asn, l.local_asn,
        l.family, l.bytes, l.packets, l.flows
-FROM lastfluss._live() l
+FROM lastfluss._live() l LEFT JOIN lastfluss._written w ON w.run = l.run AND w.receiver = l.receiver
 -- What is in traffic by the query's own snapshot is told by _written; without a
 -- row there, nobody knows of what was written before, and it is left out.
-WHERE CASE WHEN l.written
-      THEN (SELECT w.sequence < l.sequence FROM lastfluss._written w
-            WHERE w.run = l.run AND w.receiver = l.receiver)
-      ELSE NOT EXISTS (SELECT FROM lastfluss._written w
-                       WHERE w.run = l.run AND w.receiver = l.receiver AND w.sequence >= l.sequence)
-      END;
+WHERE CASE WHEN l.written THEN w.sequence < l.sequence
+           ELSE w.sequence IS NULL OR w.sequence < l.sequence END;
 COMMENT ON VIEW lastfluss.live IS 'the open and not yet written intervals, in the columns of traffic';
 
 CREATE FUNCTION lastfluss._table() RETURNS regclass LANGUAGE sql STABLE
