@@ -444,6 +444,24 @@ writer_list_files(void *argument)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * Notes of runs whose files are long gone.  A standby may still have files that it
+ * got with its base backup, so they stay for a while.
+ */
+static void
+writer_forget_runs(void *argument)
+{
+	Oid			types[] = {TIMESTAMPTZOID};
+	Datum		values[] = {TimestampTzGetDatum(lastfluss_timestamp(shared->run))};
+
+	if (!OidIsValid(get_extension_oid("lastfluss", true)))
+		return;
+	if (SPI_execute_with_args("DELETE FROM lastfluss._written"
+							  " WHERE run < $1 AND run < pg_catalog.now() - interval '1 year'",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
+		elog(ERROR, "could not delete notes of earlier runs");
+}
+
 /* What is in files of earlier runs; true when all of it is in the table. */
 static bool
 writer_write_leftovers(void)
@@ -463,7 +481,7 @@ writer_write_leftovers(void)
 	}
 	if (list.files)
 		pfree(list.files);
-	if (!written)
+	if (!written || !writer_try("forget earlier runs", writer_forget_runs, NULL))
 		return false;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->leftovers_written = true;
