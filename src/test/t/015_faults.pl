@@ -21,6 +21,7 @@ deadlock_timeout = '100ms'
 CONF
 my $node = $collector->node;
 
+$ENV{PGOPTIONS} .= ' -c transaction_timeout=0' if $node->pg_version >= 17;
 $collector->sql('CREATE ROLE operator; ALTER DATABASE postgres OWNER TO operator;
 	DROP TABLE IF EXISTS traffic, traffic_health');
 $collector->configure(
