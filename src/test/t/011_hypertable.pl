@@ -21,7 +21,8 @@ if ($collector->sql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 
 $collector->node->append_conf('postgresql.conf',
 	"shared_preload_libraries = 'timescaledb,lastfluss'\ntimescaledb.telemetry_level = off");
 $collector->node->restart;
-$collector->sql('SET client_min_messages = error; CREATE EXTENSION timescaledb; CREATE EXTENSION lastfluss');
+$collector->sql('SET client_min_messages = error; CREATE EXTENSION timescaledb');
+$collector->create_extension;
 $collector->listen;
 $collector->configure(
 	q{SELECT lastfluss.set('period', '1')},
@@ -53,6 +54,8 @@ is( $collector->sql(q{SELECT relkind FROM pg_class WHERE oid = 'traffic'::regcla
 	'r', 'not in a partitioned table');
 is( $collector->sql(q{SELECT count(*) > 0 FROM timescaledb_information.chunks WHERE hypertable_name = 'traffic'}),
 	't', 'that has chunks');
+is( $collector->sql(q{SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_name = 'traffic_health'}),
+	1, 'traffic_health is one, too');
 is( $collector->sql(q{SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = 'lastfluss'}),
 	0, 'our own tables are none');
 

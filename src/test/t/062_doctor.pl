@@ -36,7 +36,8 @@ sub pretend
 
 	for my $column (keys %value)
 	{
-		$shown =~ s/\b\w+\.$column\b(?! =)/$value{$column} AS $column/ or die "no column $column";
+		# PostgreSQL 16 and later name the table only where there are several.
+		$shown =~ s/(?<![\w.])(\w+\.)?$column\b(?! =)/$value{$column} AS $column/ or die "no column $column";
 	}
 	$collector->sql("CREATE OR REPLACE VIEW lastfluss.$view AS $shown");
 	return sub { $collector->sql("CREATE OR REPLACE VIEW lastfluss.$view AS $is"); };
