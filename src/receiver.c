@@ -101,7 +101,7 @@ receiver_note_health(void)
 	all = receiver_health();
 	news = health_difference(&all, &receiver->mine->noted);
 	receiver->mine->noted = all;
-	health_note(newest->health, receiver->mine->decoder->exporters, &news);
+	health_note(newest->health, receiver->mine->decoder->exporters, &news, receiver_now());
 }
 
 /*

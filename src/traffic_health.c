@@ -59,7 +59,7 @@ enum HealthColumn
 };
 
 static const TableLayout health_layout = {
-	.comment = "how complete the intervals of traffic are: a row for each interval and exporter, and one with host null that is always there while the collector runs",
+	.comment = "how complete the intervals of traffic are: a row for each interval and exporter (for ten minutes also when it is silent), and one with host null that is always there while the collector runs",
 	.first = "",
 	.constraint = "",
 	.columns = health_columns,

@@ -67,11 +67,15 @@ health_news(Exporter *exporter)
 
 /* Undecoded and lost are known by exporter only. */
 static void
-health_note_exporter(HealthTable *table, Exporter *exporter)
+health_note_exporter(HealthTable *table, Exporter *exporter, int64_t now)
 {
+	static const HealthCounts nothing = {0};
 	HealthCounts news = health_news(exporter);
 	HealthRow  *row = &table->rows[0];
 
+	if (exporter->last_seen < now - HEALTH_SILENCE &&
+		memcmp(&news, &nothing, sizeof(news)) == 0)
+		return;
 	if (!exporter->known || exporter->protocol == 0 || table->count > HEALTH_EXPORTERS)
 	{
 		row->counts.undecoded += news.undecoded;
@@ -91,7 +95,7 @@ health_note_exporter(HealthTable *table, Exporter *exporter)
 }
 
 void
-health_note(HealthTable *table, Lru *exporters, const HealthCounts *total)
+health_note(HealthTable *table, Lru *exporters, const HealthCounts *total, int64_t now)
 {
 	uint32_t	position = 0;
 	Exporter   *exporter;
@@ -100,5 +104,5 @@ health_note(HealthTable *table, Lru *exporters, const HealthCounts *total)
 	table->count = 1;
 	table->rows[0] = (HealthRow) {.counts = *total};
 	while ((exporter = lru_next(exporters, &position)) != NULL)
-		health_note_exporter(table, exporter);
+		health_note_exporter(table, exporter, now);
 }

@@ -15,6 +15,9 @@
 /* Exporters with a row of their own; the others are counted together. */
 #define HEALTH_EXPORTERS	1024
 
+/* Microseconds for which one that sends nothing still has a row, to say so. */
+#define HEALTH_SILENCE		(INT64_C(600) * 1000000)
+
 typedef struct HealthCounts
 {
 	int64_t		datagrams;
@@ -53,8 +56,9 @@ extern HealthCounts health_difference(const HealthCounts *a, const HealthCounts 
 /*
  * Notes what the exporters (of Exporter) have counted since the last call, and
  * marks it as noted.  "total" is what was counted in all in that time: what is
- * not of a configured exporter goes to row 0.
+ * not of a configured exporter goes to row 0.  "now" is by our clock.
  */
-extern void health_note(HealthTable *table, Lru *exporters, const HealthCounts *total);
+extern void health_note(HealthTable *table, Lru *exporters, const HealthCounts *total,
+						int64_t now);
 
 #endif							/* LASTFLUSS_HEALTH_H */

@@ -14,6 +14,7 @@ typedef struct Fixture
 	Lru		   *exporters;
 	HealthTable *table;
 	HealthCounts total;			/* since the last note() */
+	int64_t		now;
 } Fixture;
 
 static Fixture *
@@ -74,7 +75,7 @@ send(Fixture *fixture, Exporter *exporter, uint32_t count)
 static void
 note(Fixture *fixture)
 {
-	health_note(fixture->table, fixture->exporters, &fixture->total);
+	health_note(fixture->table, fixture->exporters, &fixture->total, fixture->now);
 	memset(&fixture->total, 0, sizeof(fixture->total));
 }
 
@@ -333,6 +334,29 @@ test_evicted(void **state)
 	discard(fixture);
 }
 
+/* One that is silent has a row for a while, and again when it sends. */
+static void
+test_silence(void **state)
+{
+	Fixture    *fixture = make(4);
+	Exporter   *exporter = router(fixture, 1);
+
+	(void) state;
+	send(fixture, exporter, 2);
+	note(fixture);
+	assert_int_equal(counts_of(fixture, 1)->datagrams, 2);
+	fixture->now = HEALTH_SILENCE;
+	note(fixture);
+	assert_int_equal(counts_of(fixture, 1)->datagrams, 0);
+	fixture->now = HEALTH_SILENCE + 1;
+	note(fixture);
+	assert_int_equal(fixture->table->count, 1);
+	send(fixture, exporter, 1);
+	note(fixture);
+	assert_int_equal(counts_of(fixture, 1)->datagrams, 1);
+	discard(fixture);
+}
+
 int
 main(void)
 {
@@ -345,6 +369,7 @@ main(void)
 		cmocka_unit_test(test_late_datagrams),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_evicted),
+		cmocka_unit_test(test_silence)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
