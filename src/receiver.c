@@ -33,7 +33,8 @@
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
 #define RECEIVER_FEW			32	/* datagrams for which it does not pay to wake up */
-#define RECEIVER_PAUSE			1	/* milliseconds, for more of them to come */
+#define RECEIVER_PAUSE			10	/* milliseconds, for more of them to come */
+#define RECEIVER_PAUSE_BUFFER	(256 * 1024)	/* octets of buffer for each of them */
 #define RECEIVER_STUCK			1000	/* milliseconds, with no buffer for the next interval */
 
 typedef struct Receiver
@@ -383,15 +384,31 @@ receiver_timeout(int64 now)
 	return Max(0, (long) ((until - now + 999) / 1000));
 }
 
-/*
- * To be woken by every datagram costs more than to decode it.  The socket's
- * buffer holds many times what comes in a pause when so few came before it.
- */
+/* So long that the smallest buffer holds a burst of 100,000 datagrams a second. */
+static int
+receiver_pause_length(void)
+{
+	int			length = RECEIVER_PAUSE;
+
+	for (int i = 0; i < receiver->listeners.count; i++)
+	{
+		const Listener *listener = &receiver->listeners.all[i];
+
+		if (listener->fd >= 0)
+			length = Min(length, listener->buffer / RECEIVER_PAUSE_BUFFER);
+	}
+	return length;
+}
+
+/* To be woken by every datagram costs more than to decode it. */
 static void
 receiver_pause(void)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 RECEIVER_PAUSE, PG_WAIT_EXTENSION);
+	int			length = receiver_pause_length();
+
+	if (length > 0)
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 length, PG_WAIT_EXTENSION);
 }
 
 static void
