@@ -6,6 +6,7 @@
 #   make unitcheck                          the unit tests of src/flow/ alone
 #   make coverage                           which lines of src/flow/ they reach
 #   make fuzz SECONDS=60                    any datagrams against src/flow/
+#   make bench PARTS=… SECONDS=8            figures, of all or of these parts (bench.sh)
 #   make truth SECONDS=600                  flows of real exporters against the kernel's counters
 #   make crash ROUNDS=10                    the server dies at random moments under load
 #   make locked MINUTES=10 RATE=100000      traffic locked for long, at so many records a second
@@ -37,10 +38,11 @@ TAP_TESTS = 1
 PROVE_TESTS = src/test/t/*.pl
 
 GENERATOR = src/test/generator/generator
-EXTRA_CLEAN = $(GENERATOR) src/test/unit/build src/test/fuzz/build tmp_check log
+BENCH_FLOW = src/test/bench_flow
+EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
 .PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
-	crash locked generator show-regress
+	crash locked generator bench bench-flow show-regress
 
 all:
 
@@ -78,6 +80,16 @@ SECONDS ?= 60
 
 fuzz:
 	@bash src/test/fuzz/fuzz.sh '$(SECONDS)'
+
+bench: SECONDS = 8
+bench:
+	@bash src/test/bench.sh '$(PARTS)' '$(SECONDS)'
+
+# What the receiver spends on a record, in a program of its own (see there).
+bench-flow: $(BENCH_FLOW)
+
+$(BENCH_FLOW): src/test/bench_flow.c $(wildcard src/flow/*.[ch])
+	$(CC) -O2 -g -std=gnu11 -Wall -Wextra $(if $(WERROR),-Werror) -Isrc/flow -o $@ $(filter %.c,$^)
 
 # A test of "make test" at its full length.  It takes three to four minutes more than
 # that: building, and traffic before and after what is measured.

@@ -1,6 +1,6 @@
 #!/bin/bash
 #
-# setup.sh demo|test|fuzz|coverage: installs what building and running needs and
+# setup.sh demo|test|bench|fuzz|coverage: installs what building and running needs and
 # this machine lacks, by apt, as root or with a sudo that asks for no password.
 # Otherwise it prints the line to type.  Says and does nothing when nothing is
 # missing.
@@ -16,7 +16,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 
 purpose=${1:-test}
 missing=()          # packages without which nothing works
-missing_optional=() # packages whose tests are skipped otherwise
+missing_optional=() # packages whose tests or benches are skipped otherwise
 
 have()
 {
@@ -84,6 +84,11 @@ look_for_tools()
 		have softflowd || missing_optional+=(softflowd)
 		have pmacctd || missing_optional+=(pmacct)
 		have ip || missing_optional+=(iproute2)
+	fi
+	if [ "$purpose" = bench ]
+	then
+		have nfcapd || missing_optional+=(nfdump)
+		have nfacctd || missing_optional+=(pmacct)
 	fi
 }
 
@@ -170,14 +175,14 @@ drop_unknown()
 		then
 			missing+=("$package")
 		else
-			say "no package $package here; its tests will be skipped"
+			say "no package $package here; what needs it will be skipped"
 		fi
 	done
 }
 
 # Runs apt with two files in place for as long as it runs: a server's package
-# creates and starts a cluster on its first installation, and softflowd's and
-# pmacct's have services.  We need the programs only.
+# creates and starts a cluster on its first installation, and softflowd's, pmacct's
+# and nfdump's have services.  We need the programs only.
 install_missing()
 {
 	local as_root=$1
@@ -204,7 +209,7 @@ install_missing()
 		then
 			made_policy=yes
 			printf "%s\n" "#!/bin/sh" "case \"\$*\" in" \
-				"*postgresql*|*softflowd*|*acctd*) exit 101 ;;" "esac" "exit 0" >"$policy"
+				"*postgresql*|*softflowd*|*acctd*|*nfdump*) exit 101 ;;" "esac" "exit 0" >"$policy"
 			chmod 755 "$policy"
 		fi
 		export DEBIAN_FRONTEND=noninteractive

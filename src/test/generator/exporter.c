@@ -1,6 +1,6 @@
 /*
  * exporter.c
- *	  NetFlow v5, NetFlow v9 (RFC 3954) and IPFIX (RFC 7011) as a router
+ *	  NetFlow v5, NetFlow v9 (RFC 3954), IPFIX (RFC 7011) and sFlow as a router
  *	  writes them.
  *
  * v9 and IPFIX have a template for IPv4 and one for IPv6; they go in a datagram
@@ -10,9 +10,13 @@
  */
 #include "exporter.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "put.h"
+#include "sflow.h"
 
 #define TEMPLATE_IPV4		256
 #define TEMPLATE_IPV6		257
@@ -100,47 +104,6 @@ static const Template ipfix_templates[2] = {
 	}},
 };
 
-/* Writers: each returns the place behind what it wrote. */
-
-static inline uint8_t *
-put8(uint8_t *to, uint8_t value)
-{
-	*to = value;
-	return to + 1;
-}
-
-static inline uint8_t *
-put16(uint8_t *to, uint16_t value)
-{
-	to[0] = (uint8_t) (value >> 8);
-	to[1] = (uint8_t) value;
-	return to + 2;
-}
-
-static inline uint8_t *
-put32(uint8_t *to, uint32_t value)
-{
-	to[0] = (uint8_t) (value >> 24);
-	to[1] = (uint8_t) (value >> 16);
-	to[2] = (uint8_t) (value >> 8);
-	to[3] = (uint8_t) value;
-	return to + 4;
-}
-
-static inline uint8_t *
-put64(uint8_t *to, uint64_t value)
-{
-	to = put32(to, (uint32_t) (value >> 32));
-	return put32(to, (uint32_t) value);
-}
-
-static inline uint8_t *
-put_octets(uint8_t *to, const void *octets, size_t length)
-{
-	memcpy(to, octets, length);
-	return to + length;
-}
-
 static Datagram *
 current(Exporter *exporter)
 {
@@ -153,6 +116,13 @@ templates_of(const Exporter *exporter)
 	return exporter->router->format == FORMAT_V9 ? v9_templates : ipfix_templates;
 }
 
+/* v9 and IPFIX: records in sets, which templates describe. */
+static bool
+has_templates(const Exporter *exporter)
+{
+	return exporter->router->format == FORMAT_V9 || exporter->router->format == FORMAT_IPFIX;
+}
+
 static size_t
 header_length(const Exporter *exporter)
 {
@@ -162,8 +132,10 @@ header_length(const Exporter *exporter)
 			return V5_HEADER;
 		case FORMAT_V9:
 			return V9_HEADER;
-		default:
+		case FORMAT_IPFIX:
 			return IPFIX_HEADER;
+		default:
+			return SFLOW_HEADER;
 	}
 }
 
@@ -177,7 +149,7 @@ begin_datagram(Exporter *exporter)
 	datagram->sent = false;
 	datagram->time = 0;
 	datagram->length = header_length(exporter);
-	if (exporter->router->format != FORMAT_V5)
+	if (has_templates(exporter))
 		datagram->length += SET_HEADER;
 	exporter->ipv6_length = 0;
 }
@@ -211,6 +183,8 @@ exporter_create(const Router *router, const ExporterOptions *options)
 	exporter->options = *options;
 	if (router->format == FORMAT_V5 && exporter->options.per_datagram > 30)
 		exporter->options.per_datagram = 30;
+	if (inet_pton(AF_INET, router->host, exporter->agent) != 1)
+		memcpy(exporter->agent, "\xc0\x00\x02\x01", 4);	/* 192.0.2.1 */
 	exporter->boot = options->begin - (int64_t) router->uptime * 1000;
 	exporter->since_templates = options->template_every;
 	begin_datagram(exporter);
@@ -261,14 +235,21 @@ put_header(const Exporter *exporter, uint8_t *to, const Datagram *datagram,
 			to = put32(to, exporter->sequence);
 			put32(to, router->domain);
 			break;
+		case FORMAT_SFLOW:
+			sflow_put_header(to, exporter->agent, router->domain, exporter->sequence,
+							 uptime, count);
+			break;
 	}
 }
 
-/* v5 counts flows, v9 datagrams, IPFIX data records; each before this one. */
+/* v5 counts flows, IPFIX data records, v9 and sFlow datagrams; each before this one. */
 static void
 advance_sequence(Exporter *exporter, const Datagram *datagram)
 {
-	exporter->sequence += exporter->router->format == FORMAT_V9 ? 1 : datagram->records;
+	bool		records = exporter->router->format == FORMAT_V5 ||
+		exporter->router->format == FORMAT_IPFIX;
+
+	exporter->sequence += records ? datagram->records : 1;
 }
 
 static void
@@ -319,7 +300,7 @@ queue_templates(Exporter *exporter, int64_t now)
 static bool
 templates_due(const Exporter *exporter, int64_t now)
 {
-	return exporter->router->format != FORMAT_V5 &&
+	return has_templates(exporter) &&
 		(exporter->since_templates >= exporter->options.template_every ||
 		 now - exporter->templates_time >= TEMPLATE_SECONDS * INT64_C(1000000));
 }
@@ -413,12 +394,14 @@ put_ipfix(uint8_t *to, const Flow *flow, const Router *router,
 }
 
 static uint8_t *
-put_record(const Exporter *exporter, uint8_t *to, const Flow *flow, int64_t now)
+put_record(Exporter *exporter, uint8_t *to, const Flow *flow, int64_t now)
 {
 	const Router *router = exporter->router;
 	int64_t		last = now - flow->age * INT64_C(1000);
 	int64_t		first = last - flow->duration * INT64_C(1000);
 
+	if (router->format == FORMAT_SFLOW)
+		return sflow_put_sample(to, flow, router, exporter->samples++);
 	if (!exporter->options.flows_before)
 	{
 		if (last < exporter->options.begin)
@@ -436,11 +419,13 @@ put_record(const Exporter *exporter, uint8_t *to, const Flow *flow, int64_t now)
 }
 
 static size_t
-record_length(const Exporter *exporter, bool ipv6)
+record_length(const Exporter *exporter, const Flow *flow)
 {
 	if (exporter->router->format == FORMAT_V5)
 		return V5_RECORD;
-	return templates_of(exporter)[ipv6].record;
+	if (exporter->router->format == FORMAT_SFLOW)
+		return sflow_sample_length(flow);
+	return templates_of(exporter)[flow->ipv6].record;
 }
 
 /* Room for the record, the second set's header and padding of both sets. */
@@ -456,7 +441,7 @@ has_room(const Exporter *exporter, const Datagram *datagram, size_t length)
 void
 exporter_add(Exporter *exporter, const Flow *flow, int64_t now)
 {
-	size_t		length = record_length(exporter, flow->ipv6);
+	size_t		length = record_length(exporter, flow);
 	Datagram   *datagram;
 
 	if (!has_room(exporter, current(exporter), length))
@@ -472,7 +457,7 @@ exporter_add(Exporter *exporter, const Flow *flow, int64_t now)
 	datagram->accounts[datagram->records++] = (Account) {
 		flow->in, flow->out, flow->octets, flow->packets
 	};
-	if (flow->ipv6)
+	if (flow->ipv6 && has_templates(exporter))
 	{
 		put_record(exporter, exporter->ipv6 + exporter->ipv6_length, flow, now);
 		exporter->ipv6_length += length;
@@ -525,7 +510,7 @@ exporter_finish(Exporter *exporter, int64_t now)
 	if (exporter->queued == EXPORTER_QUEUE || datagram->records == 0)
 		return;
 	datagram->time = now;
-	if (exporter->router->format != FORMAT_V5)
+	if (has_templates(exporter))
 		close_sets(exporter, datagram);
 	exporter->since_templates++;
 	complete(exporter, datagram->records);

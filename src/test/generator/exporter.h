@@ -48,6 +48,8 @@ typedef struct Exporter
 	const Router *router;
 	ExporterOptions options;
 	int64_t		boot;			/* microseconds of the Unix epoch */
+	uint8_t		agent[4];		/* sFlow's name for itself */
+	uint32_t	samples;		/* of sFlow */
 	uint32_t	sequence;
 	uint32_t	since_templates;	/* datagrams */
 	int64_t		templates_time;

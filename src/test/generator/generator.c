@@ -6,6 +6,7 @@
  * It shares no line with the decoder, so that neither hides the other's
  * mistakes.  Reading order: network.c (which flows), exporter.c (what they look
  * like on the wire), udp.c and capture.c (where they go), and this file: when.
+ * Bench routers send by load.c.
  *
  * The records depend on the seed alone; the clock only says how many of them
  * are sent, and when.
@@ -23,9 +24,11 @@
 
 #include "capture.h"
 #include "exporter.h"
+#include "load.h"
 #include "network.h"
 #include "options.h"
 #include "random.h"
+#include "sent.h"
 #include "udp.h"
 
 #define SECOND			INT64_C(1000000)	/* times are in microseconds */
@@ -33,6 +36,7 @@
 #define TICK_FAST		1000	/* ... at rates where 5 ms would be a burst */
 #define RATE_FAST		100000
 #define BACKLOG_MOST	0.25	/* seconds to catch up after a stop */
+#define BACKLOG_MOST_LOAD	0.02	/* ... where that would be a burst that no buffer holds */
 #define ROUND			1024	/* records between two looks at the clock */
 
 typedef struct Generator
@@ -44,12 +48,11 @@ typedef struct Generator
 	Exporter   *exporters[3];
 	Udp			udp[3];
 	UdpCounters udp_counters;
+	Load	   *load;			/* NULL: demo routers, or a capture */
 	Capture		capture;
 	Random		random;
 	uint64_t	drawn;			/* records */
-	uint64_t	datagrams;		/* sent, of any kind */
-	uint64_t	template_datagrams;
-	Tally		total;
+	Sent		sent;
 	bool		failed;
 } Generator;
 
@@ -88,30 +91,31 @@ stopping(const Generator *generator)
 		 generator->drawn >= generator->options.records);
 }
 
-static void
-add_to_tally(Tally *tally, const Account *account)
+static bool
+send_queue(Generator *generator, uint32_t index)
 {
-	tally->records++;
-	tally->octets += account->octets;
-	tally->packets += account->packets;
+	Exporter   *exporter = generator->exporters[index];
+	UdpMessage	messages[EXPORTER_QUEUE];
+	bool		good;
+
+	for (uint32_t i = 0; i < exporter->queued; i++)
+		messages[i] = (UdpMessage) {exporter->queue[i].data, exporter->queue[i].length, NULL, false};
+	good = udp_send(&generator->udp[index], messages, exporter->queued);
+	for (uint32_t i = 0; i < exporter->queued; i++)
+		exporter->queue[i].sent = messages[i].sent;
+	return good;
 }
 
-static void
-count_datagram(Generator *generator, Router *router, const Datagram *datagram)
+static bool
+write_queue(Generator *generator, uint32_t index)
 {
-	if (!datagram->sent)
-		return;
-	generator->datagrams++;
-	if (datagram->records == 0)
-		generator->template_datagrams++;
-	for (uint32_t i = 0; i < datagram->records; i++)
-	{
-		const Account *account = &datagram->accounts[i];
+	Exporter   *exporter = generator->exporters[index];
+	bool		good = true;
 
-		add_to_tally(&router->interfaces[account->in].in, account);
-		add_to_tally(&router->interfaces[account->out].out, account);
-		add_to_tally(&generator->total, account);
-	}
+	for (uint32_t i = 0; i < exporter->queued && good; i++)
+		good = capture_write(&generator->capture, generator->routers[index].host,
+							 &exporter->queue[i]);
+	return good;
 }
 
 /* Sends or writes what a router has completed, and counts what got through. */
@@ -119,23 +123,19 @@ static void
 flush_router(Generator *generator, uint32_t index)
 {
 	Exporter   *exporter = generator->exporters[index];
-	Router	   *router = &generator->routers[index];
 
 	if (exporter->queued == 0)
 		return;
-	if (generator->options.pcap == NULL)
-	{
-		if (!udp_send(&generator->udp[index], exporter->queue, exporter->queued))
-			generator->failed = true;
-	}
-	else
-	{
-		for (uint32_t i = 0; i < exporter->queued && !generator->failed; i++)
-			generator->failed = !capture_write(&generator->capture, router->host,
-											   &exporter->queue[i]);
-	}
+	if (!(generator->options.pcap == NULL ? send_queue : write_queue) (generator, index))
+		generator->failed = true;
 	for (uint32_t i = 0; i < exporter->queued; i++)
-		count_datagram(generator, router, &exporter->queue[i]);
+	{
+		const Datagram *datagram = &exporter->queue[i];
+
+		if (datagram->sent)
+			sent_add(&generator->sent, &generator->routers[index], datagram->accounts,
+					 datagram->records);
+	}
 	exporter_clear(exporter);
 }
 
@@ -159,7 +159,7 @@ flush_all(Generator *generator, int64_t now)
 	}
 }
 
-/* One more flow; returns the router whose it is. */
+/* One more flow of the demo routers; returns the router whose it is. */
 static uint32_t
 draw_flow(Generator *generator, int64_t now)
 {
@@ -171,6 +171,33 @@ draw_flow(Generator *generator, int64_t now)
 	if (exporter_full(generator->exporters[flow.router]))
 		flush_router(generator, flow.router);
 	return flow.router;
+}
+
+/* So many records, as far as nobody wants to stop; returns how many they were. */
+static uint64_t
+send_due(Generator *generator, uint64_t due, int64_t now)
+{
+	uint64_t	done = 0;
+
+	if (generator->load == NULL)
+	{
+		for (; done < due && !stopping(generator); done++)
+			draw_flow(generator, now);
+		flush_old(generator, now);
+		return done;
+	}
+	while (done < due && !stopping(generator))
+	{
+		uint64_t	records;
+
+		if (!load_send(generator->load, due - done, now, &records))
+			generator->failed = true;
+		if (records == 0)
+			break;
+		generator->drawn += records;
+		done += records;
+	}
+	return done;
 }
 
 static bool
@@ -190,8 +217,7 @@ run_fast(Generator *generator)
 	{
 		int64_t		now = clock_at(CLOCK_REALTIME);
 
-		for (int i = 0; i < ROUND && !stopping(generator); i++)
-			draw_flow(generator, now);
+		send_due(generator, ROUND, now);
 	}
 }
 
@@ -223,6 +249,7 @@ run_paced(Generator *generator)
 		begin + (int64_t) (generator->options.duration * SECOND) : INT64_MAX;
 	int64_t		tick = generator->options.rate > RATE_FAST ? TICK_FAST : TICK;
 	int64_t		before = begin;
+	double		backlog = generator->load != NULL ? BACKLOG_MOST_LOAD : BACKLOG_MOST;
 	double		due = 1e-6;		/* what adding up many small parts may lack */
 
 	while (!stopping(generator) && before < end)
@@ -235,11 +262,9 @@ run_paced(Generator *generator)
 			moment = end;
 		due += rate * (double) (moment - before) / SECOND;
 		before = moment;
-		if (due > rate * BACKLOG_MOST + 1)
-			due = rate * BACKLOG_MOST + 1;
-		for (; due >= 1 && !stopping(generator); due--)
-			draw_flow(generator, now);
-		flush_old(generator, now);
+		if (due > rate * backlog + 1)
+			due = rate * backlog + 1;
+		due -= (double) send_due(generator, (uint64_t) due, now);
 		if (moment < end && !stopping(generator))
 			sleep_until(moment + tick < end ? moment + tick : end);
 	}
@@ -275,14 +300,21 @@ run_history(Generator *generator)
 		uint64_t	noise = random_mix((uint64_t) from + options->seed * 2654435761U);
 
 		/* Two of a hundred up and down, so that it does not look drawn. */
-		due += options->rate * (double) (to - from) *
+		due += options->rate * (double) (to - from) * (options->network.interfaces > 0 ? 1 :
 			network_rhythm((double) (from + to) / 2) *
-			(0.98 + 0.04 * (double) (noise >> 32) / 4294967296.0);
+			(0.98 + 0.04 * (double) (noise >> 32) / 4294967296.0));
 		if (stopping(generator))
 			return;
 		run_step(generator, from * SECOND, to * SECOND, (uint32_t) due);
 		due -= (uint32_t) due;
 	}
+}
+
+/* Bench routers share the first one's socket and exporter. */
+static uint32_t
+socket_count(const Generator *generator)
+{
+	return generator->options.network.interfaces > 0 ? 1 : generator->router_count;
 }
 
 static bool
@@ -294,16 +326,17 @@ open_sockets(Generator *generator)
 	if (!udp_resolve(generator->options.host, generator->options.port,
 					 &collector, &length))
 		return false;
-	for (uint32_t i = 0; i < generator->router_count; i++)
+	for (uint32_t i = 0; i < socket_count(generator); i++)
 	{
 		Router	   *router = &generator->routers[i];
 		const char *source = generator->options.source_count > 0 ?
 			generator->options.sources[i] :
 			generator->options.network.interfaces > 0 ? NULL : router->host;
+		bool		lone = generator->options.network.routers == 1;
 
 		generator->udp[i].counters = &generator->udp_counters;
 		generator->udp[i].stop = &stop_requested;
-		if (!udp_open(&generator->udp[i], &collector, length, source, router->host))
+		if (!udp_open(&generator->udp[i], &collector, length, source, lone ? router->host : NULL))
 			return false;
 	}
 	return true;
@@ -328,13 +361,13 @@ create_exporters(Generator *generator)
 	bool		history = options->pcap != NULL;
 	bool		ipv6 = strchr(options->host, ':') != NULL;
 
-	for (uint32_t i = 0; i < generator->router_count; i++)
+	for (uint32_t i = 0; i < socket_count(generator); i++)
 		generator->exporters[i] = exporter_create(&generator->routers[i], &(ExporterOptions) {
 			.per_datagram = options->per_datagram,
 			.template_every = options->template_every,
 			.payload = options->mtu - (ipv6 ? 48 : 28),	/* IP and UDP headers */
 			.begin = history ? options->from * SECOND : clock_at(CLOCK_REALTIME),
-			.flows_before = !history
+			.flows_before = !history || options->network.interfaces > 0
 		});
 }
 
@@ -390,13 +423,13 @@ print_totals(const Generator *generator, int64_t elapsed)
 
 	if (generator->options.quiet)
 		return;
-	printf("datagrams %" PRIu64 "\n", generator->datagrams);
-	printf("template_datagrams %" PRIu64 "\n", generator->template_datagrams);
-	printf("records %" PRIu64 "\n", generator->total.records);
-	printf("octets %" PRIu64 "\n", generator->total.octets);
-	printf("packets %" PRIu64 "\n", generator->total.packets);
+	printf("datagrams %" PRIu64 "\n", generator->sent.datagrams);
+	printf("template_datagrams %" PRIu64 "\n", generator->sent.template_datagrams);
+	printf("records %" PRIu64 "\n", generator->sent.total.records);
+	printf("octets %" PRIu64 "\n", generator->sent.total.octets);
+	printf("packets %" PRIu64 "\n", generator->sent.total.packets);
 	printf("seconds %.3f\n", seconds);
-	printf("rate %.0f\n", seconds > 0 ? (double) generator->total.records / seconds : 0);
+	printf("rate %.0f\n", seconds > 0 ? (double) generator->sent.total.records / seconds : 0);
 	printf("refused %" PRIu64 "\n", generator->udp_counters.refused);
 	printf("retried %" PRIu64 "\n", generator->udp_counters.retried);
 	printf("failed %" PRIu64 "\n", generator->udp_counters.failed);
@@ -416,7 +449,7 @@ run(Generator *generator)
 		run_fast(generator);
 	else
 		run_paced(generator);
-	if (!generator->failed)
+	if (!generator->failed && generator->load == NULL)
 		flush_all(generator, clock_at(CLOCK_REALTIME));
 }
 
@@ -437,6 +470,18 @@ main(int argc, char **argv)
 	if (!(options->pcap != NULL ? open_capture(&generator) : open_sockets(&generator)))
 		return 2;
 	create_exporters(&generator);
+	if (options->network.interfaces > 0 && options->pcap == NULL)
+		generator.load = load_create(&(LoadOptions) {
+			.network = generator.network,
+			.routers = generator.routers,
+			.router_count = generator.router_count,
+			.exporter = generator.exporters[0],
+			.templates = options->templates,
+			.template_every = options->template_every,
+			.udp = &generator.udp[0],
+			.random = &generator.random,
+			.sent = &generator.sent
+		});
 
 	begin = clock_at(CLOCK_MONOTONIC);
 	run(&generator);

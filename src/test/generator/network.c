@@ -20,6 +20,7 @@
  */
 #include "network.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ typedef struct Remote
 
 struct Network
 {
-	Router		routers[3];
+	Router	   *routers;
 	uint32_t	router_count;
 	Path	   *paths;
 	double	   *path_weights;
@@ -71,6 +72,7 @@ struct Network
 	Alias		path_alias;
 	Remote	   *remotes;
 	uint32_t	remote_count;
+	bool		flat;
 	Alias		mixes[MIX_COUNT][2];	/* [1]: inbound */
 	uint32_t	ipv6_percent;
 	double		scale;			/* flows are so many times their natural size */
@@ -188,6 +190,7 @@ add_demo_paths(Network *network, uint32_t router_index)
 static void
 make_demo(Network *network, const NetworkOptions *options)
 {
+	network->routers = allocate(DEMO_ROUTERS, sizeof(Router));
 	make_path_room(network, DEMO_PATHS);
 	for (uint32_t i = 0; i < DEMO_ROUTERS; i++)
 	{
@@ -198,23 +201,43 @@ make_demo(Network *network, const NetworkOptions *options)
 	}
 }
 
-/* One router, interfaces 1..N with equal traffic, N + 1 towards the core. */
+/* All of 127.0.0.0/8 is this machine. */
 static void
-make_bench(Network *network, const NetworkOptions *options)
+bench_host(char host[NETWORK_HOST_SIZE], uint32_t number, uint32_t count)
 {
-	Router	   *router = &network->routers[0];
-	uint32_t	core = options->interfaces;
+	if (count == 1)
+		strcpy(host, "127.0.0.1");
+	else
+		snprintf(host, NETWORK_HOST_SIZE, "127.%u.%u.%u", 1 + (number >> 16),
+				 number >> 8 & 255, number & 255);
+}
 
-	network->router_count = 1;
-	strcpy(router->host, "127.0.0.1");
-	router->format = options->formats[FORMAT_V5] ? FORMAT_V5 :
-		options->formats[FORMAT_V9] ? FORMAT_V9 : FORMAT_IPFIX;
+/* Interfaces 1..N with equal traffic, N + 1 towards the core. */
+static void
+make_bench_router(Router *router, const NetworkOptions *options)
+{
+	while (!options->formats[router->format])
+		router->format++;
 	router->sample = options->sample;
 	router->uptime = UPTIME_DAY;
 	router->interface_count = options->interfaces + 1;
 	router->interfaces = allocate(router->interface_count, sizeof(Interface));
 	for (uint32_t i = 0; i < router->interface_count; i++)
 		router->interfaces[i].id = i + 1;
+}
+
+static void
+make_bench(Network *network, const NetworkOptions *options)
+{
+	uint32_t	core = options->interfaces;
+
+	network->router_count = options->routers;
+	network->routers = allocate(options->routers, sizeof(Router));
+	for (uint32_t i = 0; i < options->routers; i++)
+	{
+		bench_host(network->routers[i].host, i, options->routers);
+		make_bench_router(&network->routers[i], options);
+	}
 
 	make_path_room(network, 2 * options->interfaces);
 	for (uint32_t i = 0; i < options->interfaces; i++)
@@ -315,13 +338,13 @@ kind_share(const Remote *remote, MixName mix, bool inbound)
 }
 
 static void
-make_mix(Network *network, MixName mix, bool inbound)
+make_mix(Network *network, MixName mix, bool inbound, bool flat)
 {
 	double	   *weights = allocate(network->remote_count, sizeof(double));
 
 	for (uint32_t i = 0; i < network->remote_count; i++)
 		weights[i] = reach_share(&network->remotes[i], mix) *
-			kind_share(&network->remotes[i], mix, inbound) / (i + 3);
+			kind_share(&network->remotes[i], mix, inbound) / (flat ? 1 : i + 3);
 	alias_init(&network->mixes[mix][inbound], weights, network->remote_count);
 	free(weights);
 }
@@ -333,6 +356,7 @@ network_create(const NetworkOptions *options)
 
 	network->ipv6_percent = options->ipv6_percent;
 	network->scale = 1;
+	network->flat = options->flat;
 	if (options->interfaces > 0)
 		make_bench(network, options);
 	else
@@ -341,8 +365,8 @@ network_create(const NetworkOptions *options)
 	alias_init(&network->path_alias, network->path_weights, network->path_count);
 	for (MixName mix = 0; mix < MIX_COUNT; mix++)
 	{
-		make_mix(network, mix, false);
-		make_mix(network, mix, true);
+		make_mix(network, mix, false, options->flat);
+		make_mix(network, mix, true, options->flat);
 	}
 	return network;
 }
@@ -384,7 +408,10 @@ draw_size(const Network *network, Flow *flow, const Remote *remote,
 
 	if (packets > most)
 		packets = most;			/* octets are 32 bits wide in v5 */
-	flow->packets = packets < 1 ? 1 : (uint32_t) packets;
+	/* An sFlow sample is one packet. */
+	if (packets < 1 || network->routers[flow->router].format == FORMAT_SFLOW)
+		packets = 1;
+	flow->packets = (uint32_t) packets;
 	flow->octets = flow->packets * size;
 	if (flow->packets > 1)
 		flow->octets += (bits >> 8) & 15;
@@ -488,6 +515,17 @@ network_draw(const Network *network, Random *random, Flow *flow)
 	draw_times(flow, bits);
 	draw_transport(flow, path->inbound == (remote->kind != ASN_EYEBALL),
 				   random_mix(bits));
+}
+
+uint32_t
+network_draw_asn(const Network *network, Random *random)
+{
+	uint64_t	bits = random_next(random);
+
+	/* Without the tables, which for a million are larger than a cache. */
+	if (network->flat)
+		return bench_remote(random_below((uint32_t) bits, network->remote_count)).asn;
+	return network->remotes[alias_draw(&network->mixes[MIX_FLAT][true], bits)].asn;
 }
 
 void

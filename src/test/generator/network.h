@@ -17,8 +17,11 @@ typedef enum Format
 {
 	FORMAT_V5,
 	FORMAT_V9,
-	FORMAT_IPFIX
+	FORMAT_IPFIX,
+	FORMAT_SFLOW				/* of bench routers only */
 } Format;
+
+#define FORMATS		(FORMAT_SFLOW + 1)
 
 /* Sums of what was exported, not yet multiplied by the sampling rate. */
 typedef struct Tally
@@ -70,10 +73,12 @@ typedef struct Flow
 
 typedef struct NetworkOptions
 {
-	bool		formats[3];		/* by Format: this router of the demo takes part */
-	uint32_t	interfaces;		/* not 0: a bench router with so many instead */
+	bool		formats[FORMATS];	/* by Format: this router of the demo takes part */
+	uint32_t	interfaces;		/* not 0: bench routers with so many instead */
+	uint32_t	routers;		/* of these, all alike; flows are the first one's */
 	uint32_t	asns;			/* remote networks */
-	uint32_t	sample;			/* of a bench router */
+	bool		flat;			/* all get the same traffic */
+	uint32_t	sample;			/* of bench routers */
 	uint32_t	ipv6_percent;
 } NetworkOptions;
 
@@ -90,6 +95,9 @@ extern void network_scale(Network *network, double rate, double bits);
 
 /* The next flow; depends on the state of "random" alone. */
 extern void network_draw(const Network *network, Random *random, Flow *flow);
+
+/* A remote AS of a bench network, drawn as that of a flow. */
+extern uint32_t network_draw_asn(const Network *network, Random *random);
 
 /* The daily rhythm at a time of the Unix epoch: 1 in the mean. */
 extern double network_rhythm(double time);

@@ -24,8 +24,8 @@ enum
 	OPT_HOST = 256,
 	OPT_PORT, OPT_SOURCE, OPT_FORMAT,
 	OPT_RATE, OPT_RECORDS, OPT_DURATION, OPT_BANDWIDTH, OPT_RHYTHM,
-	OPT_PER_DATAGRAM, OPT_TEMPLATE_EVERY, OPT_MTU,
-	OPT_ASNS, OPT_IPV6, OPT_INTERFACES, OPT_SAMPLE, OPT_SEED,
+	OPT_PER_DATAGRAM, OPT_TEMPLATE_EVERY, OPT_TEMPLATES, OPT_MTU,
+	OPT_ASNS, OPT_FLAT, OPT_IPV6, OPT_INTERFACES, OPT_EXPORTERS, OPT_SAMPLE, OPT_SEED,
 	OPT_PCAP, OPT_FROM, OPT_TO, OPT_STEP,
 	OPT_TRUTH, OPT_LIST_ASNS, OPT_QUIET, OPT_HELP
 };
@@ -42,10 +42,13 @@ static const struct option long_options[] = {
 	{"rhythm", no_argument, NULL, OPT_RHYTHM},
 	{"per-datagram", required_argument, NULL, OPT_PER_DATAGRAM},
 	{"template-every", required_argument, NULL, OPT_TEMPLATE_EVERY},
+	{"templates", required_argument, NULL, OPT_TEMPLATES},
 	{"mtu", required_argument, NULL, OPT_MTU},
 	{"asns", required_argument, NULL, OPT_ASNS},
+	{"flat", no_argument, NULL, OPT_FLAT},
 	{"ipv6", required_argument, NULL, OPT_IPV6},
 	{"interfaces", required_argument, NULL, OPT_INTERFACES},
+	{"exporters", required_argument, NULL, OPT_EXPORTERS},
 	{"sample", required_argument, NULL, OPT_SAMPLE},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"pcap", required_argument, NULL, OPT_PCAP},
@@ -62,7 +65,7 @@ static const struct option long_options[] = {
 static void
 print_help(void)
 {
-	puts("generator sends NetFlow v5, v9 and IPFIX of a made-up network to a collector,\n"
+	puts("generator sends NetFlow v5, v9, IPFIX and sFlow of a made-up network to a collector,\n"
 		 "or writes it to a capture file, and says exactly what it sent.\n"
 		 "\n"
 		 "Where to:\n"
@@ -71,28 +74,37 @@ print_help(void)
 		 "  --source A[,B,C]      addresses to send from, one per router\n"
 		 "                        (demo 127.0.1.1,127.0.1.2,127.0.1.3; bench: the kernel's choice)\n"
 		 "What:\n"
-		 "  --format FORMAT       v5, v9, ipfix: that router; mixed: all three (mixed)\n"
-		 "  --asns N              remote ASes (1000)\n"
+		 "  --format FORMAT       v5, v9, ipfix: that router; mixed: all three (mixed);\n"
+		 "                        sflow: bench only\n"
+		 "  --asns N              remote ASes, whose traffic falls with their rank (1000)\n"
+		 "  --flat                the same traffic for all of them\n"
 		 "  --ipv6 PERCENT        records with IPv6 addresses, not in v5 (20)\n"
 		 "  --bandwidth BIT/S     size flows for this traffic at --rate, sampling included;\n"
 		 "                        suffixes k, M, G, T (no: a flow has 6 packets in the mean)\n"
 		 "  --seed N              another seed, other records (1)\n"
 		 "  --interfaces N        bench: one router with interfaces 1..N, equally loaded,\n"
-		 "                        and N + 1 towards the core; needs one --format\n"
-		 "  --sample N            bench: the router's sampling rate, packets (1)\n"
+		 "                        and N + 1 towards the core; needs one --format; datagrams\n"
+		 "                        are written once and sent again and again, with other times\n"
+		 "                        and remote ASes\n"
+		 "  --exporters N         bench: so many such routers, which send by turns from\n"
+		 "                        127.1.0.0, 127.1.0.1 and so on (1)\n"
+		 "  --sample N            bench: the routers' sampling rate, packets (1)\n"
+		 "  --templates N         bench: so many pairs of templates, used by turns (1)\n"
 		 "  --per-datagram N      records in a datagram at most (24; v5 never over 30)\n"
-		 "  --template-every N    datagrams between templates, also sent every 10 s (20)\n"
+		 "  --template-every N    datagrams between templates, also sent every 10 s (20);\n"
+		 "                        bench: of one exporter, between two pairs\n"
 		 "  --mtu OCTETS          of the link, bounds a datagram of v9 and IPFIX (1500)\n"
 		 "How fast, how long:\n"
 		 "  --rate N              records per second, 0: as fast as possible (1000; --pcap: 10)\n"
 		 "  --rhythm              the rate is the daily mean and follows the time of day\n"
-		 "  --records N           stop after so many records (no)\n"
+		 "  --records N           stop after so many records; bench: when they are reached (no)\n"
 		 "  --duration SECONDS    stop after this time (no)\n"
 		 "History:\n"
 		 "  --pcap FILE           write a capture (raw IPv4) instead of sending\n"
 		 "  --from EPOCH          first second, Unix time (a day before --to)\n"
 		 "  --to EPOCH            end, Unix time (now)\n"
-		 "  --step SECONDS        the rate follows the daily rhythm in such steps (60)\n"
+		 "  --step SECONDS        the rate follows the daily rhythm in such steps (60);\n"
+		 "                        bench: it is steady, and flows may be older than --from\n"
 		 "Report:\n"
 		 "  --truth FILE          at the end, a line per interface and direction, tabs between:\n"
 		 "                        host, interface id, in|out, records, octets, packets,\n"
@@ -158,17 +170,18 @@ parse_real(const char *option, const char *text, double most)
 static void
 parse_format(Options *options, const char *text)
 {
-	static const char *const names[] = {"v5", "v9", "ipfix"};
+	static const char *const names[FORMATS] = {"v5", "v9", "ipfix", "sflow"};
 	bool		mixed = strcmp(text, "mixed") == 0;
 	bool		any = mixed;
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < FORMATS; i++)
 	{
-		options->network.formats[i] = mixed || strcmp(text, names[i]) == 0;
+		options->network.formats[i] = (mixed && i != FORMAT_SFLOW) ||
+			strcmp(text, names[i]) == 0;
 		any = any || options->network.formats[i];
 	}
 	if (!any)
-		complain("format", text, "v5, v9, ipfix or mixed");
+		complain("format", text, "v5, v9, ipfix, sflow or mixed");
 }
 
 static void
@@ -226,11 +239,17 @@ parse_option(Options *options, int option, char *value)
 			options->template_every = (uint32_t)
 				parse_integer("template-every", value, 1, 1000000);
 			break;
+		case OPT_TEMPLATES:
+			options->templates = (uint32_t) parse_integer("templates", value, 1, 1000);
+			break;
 		case OPT_MTU:
 			options->mtu = (uint32_t) parse_integer("mtu", value, 576, EXPORTER_MTU_MOST);
 			break;
 		case OPT_ASNS:
 			options->network.asns = (uint32_t) parse_integer("asns", value, 1, 1000000);
+			break;
+		case OPT_FLAT:
+			options->network.flat = true;
 			break;
 		case OPT_IPV6:
 			options->network.ipv6_percent = (uint32_t) parse_integer("ipv6", value, 0, 100);
@@ -238,6 +257,9 @@ parse_option(Options *options, int option, char *value)
 		case OPT_INTERFACES:
 			options->network.interfaces = (uint32_t)
 				parse_integer("interfaces", value, 1, 1000000);
+			break;
+		case OPT_EXPORTERS:
+			options->network.routers = (uint32_t) parse_integer("exporters", value, 1, 65536);
 			break;
 		case OPT_SAMPLE:
 			options->network.sample = (uint32_t) parse_integer("sample", value, 1, 1000000);
@@ -287,7 +309,7 @@ count_formats(const Options *options)
 {
 	uint32_t	count = 0;
 
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < FORMATS; i++)
 		count += options->network.formats[i];
 	return count;
 }
@@ -296,9 +318,21 @@ static void
 check_bench(const Options *options)
 {
 	if (options->network.interfaces == 0)
+	{
+		if (options->network.formats[FORMAT_SFLOW])
+			fail("--format sflow needs --interfaces");
+		if (options->network.routers > 1 || options->templates > 1)
+			fail("--exporters and --templates need --interfaces");
 		return;
+	}
+	if (options->pcap != NULL && (options->network.routers > 1 || options->templates > 1))
+		fail("--exporters and --templates are not for --pcap");
+	if (options->network.routers > 1 && options->source_count > 0)
+		fail("--exporters brings addresses of its own, without --source");
+	if (options->network.routers > 1 && strchr(options->host, ':') != NULL)
+		fail("--exporters needs a collector with an IPv4 address");
 	if (count_formats(options) != 1)
-		fail("--interfaces needs --format v5, v9 or ipfix");
+		fail("--interfaces needs --format v5, v9, ipfix or sflow");
 	if (options->network.formats[FORMAT_V5] && options->network.interfaces > 65534)
 		fail("interface ids of v5 end at 65535: --interfaces must be 65534 at most");
 	if (options->network.formats[FORMAT_V5] && options->network.sample > 16383)
@@ -310,8 +344,10 @@ check_rate(Options *options)
 {
 	if (options->rate < 0)
 		options->rate = options->pcap != NULL ? RATE_HISTORY : RATE_LIVE;
-	if (options->pcap != NULL && (options->rate == 0 || options->rate > 10000))
-		fail("--pcap needs a --rate over 0 and at most 10000");
+	if (options->pcap != NULL && options->rate == 0)
+		fail("--pcap needs a --rate over 0");
+	if (options->pcap != NULL && options->network.interfaces == 0 && options->rate > 10000)
+		fail("--pcap needs a --rate of at most 10000, or --interfaces");
 	if (options->rate == 0 && options->bandwidth > 0)
 		fail("--bandwidth needs a --rate over 0");
 }
@@ -351,11 +387,13 @@ options_parse(Options *options, int argc, char **argv)
 		.host = "127.0.0.1",
 		.port = "2055",
 		.network = {
-			.formats = {true, true, true}, .asns = 1000, .sample = 1, .ipv6_percent = 20
+			.formats = {true, true, true}, .routers = 1, .asns = 1000, .sample = 1,
+			.ipv6_percent = 20
 		},
 		.rate = -1,
 		.per_datagram = 24,
 		.template_every = 20,
+		.templates = 1,
 		.mtu = 1500,
 		.seed = 1,
 		.from = -1,

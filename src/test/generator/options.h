@@ -24,6 +24,7 @@ typedef struct Options
 	double		duration;		/* seconds; 0: no end */
 	uint32_t	per_datagram;
 	uint32_t	template_every;
+	uint32_t	templates;		/* pairs, of each bench router */
 	uint32_t	mtu;
 	uint64_t	seed;
 	const char *pcap;

@@ -60,19 +60,19 @@ bind_source(int fd, const char *source, int family)
 }
 
 static void
-own_address(int fd, char host[NETWORK_HOST_SIZE])
+own_address(int fd, char host[UDP_HOST_SIZE])
 {
 	struct sockaddr_storage address;
 	socklen_t	length = sizeof(address);
 
 	if (getsockname(fd, (struct sockaddr *) &address, &length) == 0)
-		getnameinfo((struct sockaddr *) &address, length, host, NETWORK_HOST_SIZE,
+		getnameinfo((struct sockaddr *) &address, length, host, UDP_HOST_SIZE,
 					NULL, 0, NI_NUMERICHOST);
 }
 
 bool
 udp_open(Udp *udp, const struct sockaddr_storage *collector, socklen_t length,
-		 const char *source, char host[NETWORK_HOST_SIZE])
+		 const char *source, char host[UDP_HOST_SIZE])
 {
 	int			size = SEND_BUFFER;
 
@@ -92,7 +92,8 @@ udp_open(Udp *udp, const struct sockaddr_storage *collector, socklen_t length,
 		fprintf(stderr, "generator: connect: %s\n", strerror(errno));
 		return false;
 	}
-	own_address(udp->socket, host);
+	if (host != NULL)
+		own_address(udp->socket, host);
 	return true;
 }
 
@@ -104,39 +105,63 @@ wait_millisecond(void)
 
 /* Marks what was taken whole; anything else would be a surprise for UDP. */
 static void
-mark_sent(Udp *udp, Datagram *datagrams, const struct mmsghdr *messages, int count)
+mark_sent(Udp *udp, UdpMessage *messages, const struct mmsghdr *headers, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
-		datagrams[i].sent = messages[i].msg_len == datagrams[i].length;
-		if (!datagrams[i].sent)
+		messages[i].sent = headers[i].msg_len == messages[i].length;
+		if (!messages[i].sent)
 			udp->counters->failed++;
 	}
 }
 
-bool
-udp_send(Udp *udp, Datagram *datagrams, uint32_t count)
+/* As an address to send from, a socket need not be bound to it. */
+static void
+set_source(struct msghdr *header, void *control, const uint8_t source[4])
 {
-	struct mmsghdr messages[EXPORTER_QUEUE];
-	struct iovec parts[EXPORTER_QUEUE];
+	struct in_pktinfo info = {0};
+	struct cmsghdr *message;
+
+	memcpy(&info.ipi_spec_dst, source, 4);
+	header->msg_control = control;
+	header->msg_controllen = CMSG_SPACE(sizeof(info));
+	message = CMSG_FIRSTHDR(header);
+	message->cmsg_level = IPPROTO_IP;
+	message->cmsg_type = IP_PKTINFO;
+	message->cmsg_len = CMSG_LEN(sizeof(info));
+	memcpy(CMSG_DATA(message), &info, sizeof(info));
+}
+
+bool
+udp_send(Udp *udp, UdpMessage *messages, uint32_t count)
+{
+	struct mmsghdr headers[UDP_BATCH];
+	struct iovec parts[UDP_BATCH];
+	union
+	{
+		char		octets[CMSG_SPACE(sizeof(struct in_pktinfo))];
+		struct cmsghdr align;
+	}			controls[UDP_BATCH];
 	uint32_t	done = 0;
 	int			refused = 0,
 				waits = 0;
 
-	memset(messages, 0, count * sizeof(messages[0]));
+	memset(headers, 0, count * sizeof(headers[0]));
 	for (uint32_t i = 0; i < count; i++)
 	{
-		parts[i] = (struct iovec) {datagrams[i].data, datagrams[i].length};
-		messages[i].msg_hdr.msg_iov = &parts[i];
-		messages[i].msg_hdr.msg_iovlen = 1;
+		parts[i] = (struct iovec) {(void *) messages[i].data, messages[i].length};
+		headers[i].msg_hdr.msg_iov = &parts[i];
+		headers[i].msg_hdr.msg_iovlen = 1;
+		if (messages[i].source != NULL)
+			set_source(&headers[i].msg_hdr, &controls[i], messages[i].source);
 	}
 	while (done < count)
 	{
-		int			sent = sendmmsg(udp->socket, messages + done, count - done, 0);
+		int			sent = sendmmsg(udp->socket, headers + done, count - done, 0);
 
 		if (sent > 0)
 		{
-			mark_sent(udp, datagrams + done, messages + done, sent);
+			mark_sent(udp, messages + done, headers + done, sent);
 			done += (uint32_t) sent;
 			refused = waits = 0;
 			continue;

@@ -7,10 +7,12 @@
 
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
-#include "exporter.h"
+#define UDP_BATCH		64		/* messages: one sendmmsg */
+#define UDP_HOST_SIZE	46		/* the longest textual IPv6 address */
 
 typedef struct UdpCounters
 {
@@ -18,6 +20,14 @@ typedef struct UdpCounters
 	uint64_t	retried;		/* full buffers, tried again */
 	uint64_t	failed;			/* datagrams given up */
 } UdpCounters;
+
+typedef struct UdpMessage
+{
+	const void *data;
+	size_t		length;
+	const uint8_t *source;		/* IPv4 address to send from; NULL: the socket's */
+	bool		sent;			/* the kernel took it */
+} UdpMessage;
 
 typedef struct Udp
 {
@@ -32,13 +42,13 @@ extern bool udp_resolve(const char *host, const char *port,
 
 /*
  * Opens a socket to the collector.  "source" is the address to send from, or
- * NULL for the kernel's choice; "host" receives the address in use.
+ * NULL for the kernel's choice; "host" (or NULL) receives the address in use.
  */
 extern bool udp_open(Udp *udp, const struct sockaddr_storage *collector,
 					 socklen_t length, const char *source,
-					 char host[NETWORK_HOST_SIZE]);
+					 char host[UDP_HOST_SIZE]);
 
-/* Sends, marks those that the kernel took; false when sending makes no sense. */
-extern bool udp_send(Udp *udp, Datagram *datagrams, uint32_t count);
+/* Sends UDP_BATCH at most, and marks them; false when sending makes no sense. */
+extern bool udp_send(Udp *udp, UdpMessage *messages, uint32_t count);
 
 #endif							/* GENERATOR_UDP_H */
