@@ -445,8 +445,9 @@ writer_list_files(void *argument)
 }
 
 /*
- * Notes of runs whose files are long gone.  A standby may still have files that it
- * got with its base backup, so they stay for a while.
+ * Notes of what was written a year ago, while no file of an earlier run is here; a
+ * standby may still have some that it got with its base backup.  A run may have begun
+ * long before its last note.
  */
 static void
 writer_forget_runs(void *argument)
@@ -457,7 +458,7 @@ writer_forget_runs(void *argument)
 	if (!OidIsValid(get_extension_oid("lastfluss", true)))
 		return;
 	if (SPI_execute_with_args("DELETE FROM lastfluss._written"
-							  " WHERE run < $1 AND run < pg_catalog.now() - interval '1 year'",
+							  " WHERE run < $1 AND coalesce(\"time\", run) < pg_catalog.now() - interval '1 year'",
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
 		elog(ERROR, "could not delete notes of earlier runs");
 }
@@ -467,6 +468,7 @@ static bool
 writer_write_leftovers(void)
 {
 	WriterList	list = {0};
+	bool		found = false;
 	bool		written = true;
 
 	if (shared->leftovers_written)
@@ -476,12 +478,15 @@ writer_write_leftovers(void)
 	for (uint32 i = 0; i < list.count && written; i++)
 	{
 		if (list.files[i].name.run != shared->run)
+		{
+			found = true;
 			written = writer_write_file(&list.files[i].name);
+		}
 		writer_check_interrupts();
 	}
 	if (list.files)
 		pfree(list.files);
-	if (!written || !writer_try("forget earlier runs", writer_forget_runs, NULL))
+	if (!written || (!found && !writer_try("forget earlier runs", writer_forget_runs, NULL)))
 		return false;
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
 	shared->leftovers_written = true;

@@ -117,11 +117,28 @@ for my $title (@processes)
 	my $unsaved = send_saved_and_unsaved(++$as);
 	my $since   = $collector->sql('SELECT since FROM lastfluss.status');
 
+	# Two runs that began long ago: one was up until now, and may have left files.
+	$collector->sql(q{INSERT INTO lastfluss._written (run, receiver, sequence, "time")
+		VALUES (now() - interval '2 years', 0, 7, now()),
+			(now() - interval '3 years', 0, 7, now() - interval '2 years')});
 	$collector->stop('immediate');
 	$collector->start;
 	collects_again($since);
 	all_is_there($as, $unsaved, 'immediate shutdown');
 }
+
+sub old_notes
+{
+	return $collector->sql(q{SELECT count(*) FROM lastfluss._written WHERE run < now() - interval '1 year'});
+}
+
+is(old_notes(), 2, 'no note is forgotten while there are files');
+$collector->stop;
+$collector->start;
+$collector->wait_for('SELECT state FROM lastfluss.status', 'collecting');
+$collector->becomes(q{SELECT count(*) FROM lastfluss._written WHERE run < now() - interval '30 months'},
+	0, 'after a clean stop what was noted long ago is forgotten');
+is(old_notes(), 1, 'but not what was noted just now, however long ago that run began');
 
 #
 # The server dies between the commit of an interval and its hand-over: a commit that
