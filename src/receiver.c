@@ -309,7 +309,12 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 	if (intervals_stretched(receiver_intervals(), sink.now))
 		receiver->mine->stretched += count;
 	/* Two buffers at least, of which one at most is being written: one is open. */
-	for (int i = 0; i < count && intervals_newest(receiver_intervals()) != NULL; i++)
+	if (intervals_newest(receiver_intervals()) == NULL)
+	{
+		receiver->mine->kernel_drops += count;
+		count = 0;
+	}
+	for (int i = 0; i < count; i++)
 		receiver_take_datagram(i, &sink);
 	aggregate_flush(&receiver->queue);
 	/* The socket's counter wraps around. */
