@@ -470,6 +470,104 @@ AS $$
 $$;
 COMMENT ON FUNCTION lastfluss._table() IS 'the table of the setting "table"; null: it is not made yet';
 
+/* Storage: rollups, retention, and what the maintenance worker knows of them */
+
+CREATE TABLE lastfluss._rollup (
+    traffic        oid,
+    name           text,
+    relation       oid NOT NULL,
+    complete_from  timestamptz,
+    complete_until timestamptz,
+    clean_from     timestamptz,
+    kept_from      timestamptz NOT NULL DEFAULT '-infinity',
+    PRIMARY KEY (traffic, name)
+);
+COMMENT ON TABLE lastfluss._rollup IS 'traffic tables (raw) and their rollups (5m, 1h, 1d), and how far they are';
+COMMENT ON COLUMN lastfluss._rollup.complete_until IS 'buckets that end by then are done; what is written into them later is noted in _rollup_dirty';
+COMMENT ON COLUMN lastfluss._rollup.clean_from IS 'at the first look the rollup had no rows from then on';
+COMMENT ON COLUMN lastfluss._rollup.kept_from IS 'retention has dropped what was before; rows there came later, and are not all';
+
+CREATE TABLE lastfluss._rollup_dirty (
+    traffic oid NOT NULL,
+    name    text NOT NULL,
+    "time"  timestamptz NOT NULL
+);
+CREATE INDEX _rollup_dirty_index ON lastfluss._rollup_dirty (traffic, name, "time");
+COMMENT ON TABLE lastfluss._rollup_dirty IS 'times that rows were written for, in the same transaction; the buckets of a rollup that they fall into are to be done, or done again';
+
+CREATE TABLE lastfluss._maintenance (
+    task       text PRIMARY KEY,
+    last_run   timestamptz NOT NULL,
+    last_error text,
+    error_at   timestamptz
+);
+COMMENT ON TABLE lastfluss._maintenance IS 'tasks of the maintenance worker: when each was done last, and why it cannot be';
+
+CREATE FUNCTION lastfluss._written_until() RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'lastfluss_written_until' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION lastfluss._written_until() IS 'all intervals that began before are in traffic; null: unknown';
+
+CREATE FUNCTION lastfluss._estimated_rows(relation regclass) RETURNS bigint LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE member AS (
+        SELECT $1::oid AS oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits i JOIN member m ON i.inhparent = m.oid
+    )
+    SELECT sum(greatest(c.reltuples, 0)) FROM member m JOIN pg_class c USING (oid) WHERE c.relkind = 'r';
+$$;
+COMMENT ON FUNCTION lastfluss._estimated_rows(regclass) IS 'rows of a table, its partitions or chunks, as the last VACUUM or ANALYZE has counted';
+
+CREATE VIEW lastfluss.rollups AS
+SELECT l.name, c.oid::regclass AS relation, l.step, r.complete_until, r.complete_from, s.value AS retention,
+       CASE WHEN r.complete_until IS NULL THEN NULL
+            ELSE greatest(floor(extract(epoch FROM f.until - r.complete_until) / extract(epoch FROM l.step)), 0)::bigint
+                 + (SELECT count(DISTINCT date_bin(l.step, d."time", '2000-01-01 00:00+00')) FROM lastfluss._rollup_dirty d
+                    WHERE d.traffic = r.traffic AND d.name = l.name AND d."time" < r.complete_until) END AS waiting,
+       lastfluss._estimated_rows(c.oid) AS rows, m.last_run, m.last_error
+FROM (VALUES ('5m', interval '5 min', NULL), ('1h', '1 hour', '5m'), ('1d', '1 day', '1h')) l(name, step, source)
+LEFT JOIN lastfluss._rollup r ON r.traffic = lastfluss._table() AND r.name = l.name
+LEFT JOIN lastfluss._rollup b ON b.traffic = r.traffic AND b.name = l.source
+LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
+LEFT JOIN lastfluss._maintenance m ON m.task = 'rollup ' || l.name
+JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
+CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
+COMMENT ON VIEW lastfluss.rollups IS
+'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
+They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
+Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
+COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
+COMMENT ON COLUMN lastfluss.rollups.complete_until IS 'all buckets that end by then are complete; null: nothing is done yet';
+COMMENT ON COLUMN lastfluss.rollups.complete_from IS 'start of the first bucket that is there';
+COMMENT ON COLUMN lastfluss.rollups.waiting IS 'buckets to be done, and to be done again because rows came late';
+COMMENT ON COLUMN lastfluss.rollups.rows IS 'as the last VACUUM or ANALYZE has counted';
+COMMENT ON COLUMN lastfluss.rollups.last_error IS 'why it cannot be brought up to date; null when all is well';
+
+CREATE FUNCTION lastfluss.rollup_again(since timestamptz, until timestamptz) RETURNS bigint LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    noted bigint;
+BEGIN
+    IF $1 IS NULL OR $2 IS NULL OR $1 >= $2 THEN
+        RAISE EXCEPTION 'invalid range: % to %', coalesce($1::text, 'null'), coalesce($2::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the first time, and one that lies behind the last.';
+    END IF;
+    INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
+    SELECT r.traffic, r.name, t
+    FROM lastfluss._rollup r
+    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from),
+                               least($2, r.complete_until) - interval '1 us', interval '5 min') t
+    WHERE r.traffic = lastfluss._table() AND r.name = '5m';
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    RETURN noted;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.rollup_again(timestamptz, timestamptz) IS
+'has the rollups done again from since to before until, after rows of traffic were changed by hand; returns how many buckets of 5 minutes. What retention has dropped from traffic stays as it is in the rollups';
+
 /* The counter check */
 
 CREATE FUNCTION lastfluss._counter_growth(before numeric, after numeric, wraps boolean) RETURNS numeric
@@ -1178,11 +1276,12 @@ CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
-    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
+    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
     lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._written_until(), lastfluss._estimated_rows(regclass),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters() TO pg_monitor;

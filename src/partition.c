@@ -1,7 +1,7 @@
 /*
  * partition.c
- *	  How our tables are made: range partitions by day, or a hypertable where
- *	  TimescaleDB is installed; and the partitions of each day.
+ *	  How our tables are made: range partitions, or a hypertable where
+ *	  TimescaleDB is installed; and the partitions as time goes on.
  *
  * All of it runs as the table's owner (see table.h).
  */
@@ -26,6 +26,14 @@
 #include "table.h"
 
 #define PARTITION_DAYS_AHEAD	3
+
+/* The length of chunks, which begin at multiples of it. */
+static const int partition_days[] = {
+	[TABLE_DAY] = 1,
+	[TABLE_WEEK] = 7,
+	[TABLE_MONTH] = 30,
+	[TABLE_YEAR] = 360
+};
 
 /* The schema of TimescaleDB's functions, or NULL where it is not installed. */
 static char *
@@ -79,8 +87,9 @@ partition_create_table(const char *schema, const char *name, const TableLayout *
 	table_run(psprintf("CREATE TABLE %s (%s)%s", table, partition_columns(layout),
 					   timescale ? "" : " PARTITION BY RANGE (\"time\")"));
 	if (timescale)
-		table_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '1 day')",
-						   quote_identifier(timescale), quote_literal_cstr(table)));
+		table_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '%d days')",
+						   quote_identifier(timescale), quote_literal_cstr(table),
+						   partition_days[layout->width]));
 	else
 		/* Rows come in the order of time, so that this index stays tiny. */
 		table_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
@@ -140,26 +149,6 @@ partition_name(const char *table, const char *day)
 	return psprintf("%.*s_%.4s%.2s%.2s", NAMEDATALEN - 10, table, day, day + 5, day + 8);
 }
 
-/*
- * Makes the partition of the UTC day that starts at "day".  ATTACH takes a
- * weaker lock on the parent than CREATE ... PARTITION OF, which would wait for
- * every query on traffic, and make all others wait.
- */
-static void
-partition_create(Oid table, TimestampTz day)
-{
-	const char *schema = get_namespace_name(get_rel_namespace(table));
-	const char *parent = quote_qualified_identifier(schema, get_rel_name(table));
-	const char *from = partition_day_text(day);
-	const char *to = partition_day_text(day + USECS_PER_DAY);
-	const char *name = quote_qualified_identifier(schema,
-												  partition_name(get_rel_name(table), from));
-
-	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
-	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
-						 parent, name, from, to));
-}
-
 static TimestampTz
 partition_day(TimestampTz time)
 {
@@ -168,11 +157,89 @@ partition_day(TimestampTz time)
 	return time - (rest < 0 ? rest + USECS_PER_DAY : rest);
 }
 
-/* Has the table a partition with the name that we give to that day's? */
-static bool
-partition_is_ours(Oid table, TimestampTz day)
+/* The start of the calendar's month or year, and so many of them later. */
+static TimestampTz
+partition_month(TimestampTz time, bool year, int later)
 {
-	const char *name = partition_name(get_rel_name(table), partition_day_text(day));
+	struct pg_tm tm;
+	fsec_t		fsec;
+	int			months;
+	TimestampTz month;
+
+	if (timestamp2tm(time, NULL, &tm, &fsec, NULL, NULL) != 0)
+		elog(ERROR, "timestamp out of range");
+	months = tm.tm_year * 12 + (year ? 12 * later : tm.tm_mon - 1 + later);
+	tm = (struct pg_tm) {.tm_year = months / 12,.tm_mon = months % 12 + 1,.tm_mday = 1};
+	if (tm2timestamp(&tm, 0, NULL, &month) != 0)
+		elog(ERROR, "timestamp out of range");
+	return month;
+}
+
+/* The start of the partition that has "time"; 2000-01-03 was a Monday. */
+static TimestampTz
+partition_start(TableWidth width, TimestampTz time)
+{
+	TimestampTz day = partition_day(time);
+	int64		weekday = (day / USECS_PER_DAY - 2) % 7;
+
+	switch (width)
+	{
+		case TABLE_DAY:
+			return day;
+		case TABLE_WEEK:
+			return day - (weekday < 0 ? weekday + 7 : weekday) * USECS_PER_DAY;
+		case TABLE_MONTH:
+			return partition_month(time, false, 0);
+		case TABLE_YEAR:
+			return partition_month(time, true, 0);
+	}
+	return day;
+}
+
+/* Where the one that starts there ends. */
+static TimestampTz
+partition_end(TableWidth width, TimestampTz start)
+{
+	switch (width)
+	{
+		case TABLE_DAY:
+			return start + USECS_PER_DAY;
+		case TABLE_WEEK:
+			return start + 7 * USECS_PER_DAY;
+		case TABLE_MONTH:
+			return partition_month(start, false, 1);
+		case TABLE_YEAR:
+			return partition_month(start, true, 1);
+	}
+	return start;
+}
+
+/*
+ * Makes the partition that starts there.  ATTACH takes a weaker lock on the parent
+ * than CREATE ... PARTITION OF, which would wait for every query on traffic, and
+ * make all others wait.
+ */
+static void
+partition_create(Oid table, TableWidth width, TimestampTz start)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(table));
+	const char *parent = quote_qualified_identifier(schema, get_rel_name(table));
+	const char *from = partition_day_text(start);
+	const char *to = partition_day_text(partition_end(width, start));
+	const char *name = quote_qualified_identifier(schema,
+												  partition_name(get_rel_name(table), from));
+
+	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
+	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
+					   parent, name, from, to));
+}
+
+/* Has the table a partition with the name that we give to that of this time? */
+static bool
+partition_is_ours(Oid table, TableWidth width, TimestampTz time)
+{
+	const char *name = partition_name(get_rel_name(table),
+									  partition_day_text(partition_start(width, time)));
 	Oid			partition = get_relname_relid(name, get_rel_namespace(table));
 
 	return OidIsValid(partition) && get_rel_relispartition(partition);
@@ -193,26 +260,27 @@ partition_is_missing(Oid table, TimestampTz time, LOCKMODE lockmode)
  * ATTACH, lets one session at a time look and make.
  */
 bool
-partition_ensure(Oid table, TimestampTz time)
+partition_ensure(Oid table, const TableLayout *layout, TimestampTz time)
 {
 	if (!partition_is_missing(table, time, RowExclusiveLock) ||
 		!partition_is_missing(table, time, ShareUpdateExclusiveLock))
 		return false;
-	partition_create(table, partition_day(time));
+	partition_create(table, layout->width, partition_start(layout->width, time));
 	return true;
 }
 
+/* Those of some days ahead, and where they are longer, the next one. */
 void
-partition_ensure_ahead(Oid table)
+partition_ensure_ahead(Oid table, const TableLayout *layout)
 {
-	TimestampTz today = partition_day(GetCurrentTimestamp());
+	TimestampTz now = GetCurrentTimestamp();
 
 	for (int i = 0; i <= PARTITION_DAYS_AHEAD; i++)
 	{
-		if (partition_ensure(table, today + i * USECS_PER_DAY))
+		if (partition_ensure(table, layout, now + i * USECS_PER_DAY))
 			CommandCounterIncrement();
 		/* Who has made today's partition otherwise makes the next himself. */
-		if (!partition_is_ours(table, today))
+		if (!partition_is_ours(table, layout->width, now))
 			return;
 	}
 }

@@ -21,9 +21,19 @@ typedef struct TableColumn
 	char		align;
 } TableColumn;
 
+/* How much time a partition or chunk has. */
+typedef enum TableWidth
+{
+	TABLE_DAY,
+	TABLE_WEEK,					/* from Monday on */
+	TABLE_MONTH,
+	TABLE_YEAR
+} TableWidth;
+
 /* A table of ours; every one has a column "time" besides. */
 typedef struct TableLayout
 {
+	TableWidth	width;
 	const char *comment;
 	const char *first;			/* columns before "time", as CREATE TABLE has them */
 	const char *constraint;		/* behind the last column */
@@ -67,6 +77,12 @@ extern void table_split_name(const char *name, const char **schema, const char *
  */
 extern Oid	table_find(const char *schema, const char *relation);
 
+/*
+ * The name for a table beside another: "traffic_5m".  What is too long is cut off
+ * before the suffix.
+ */
+extern const char *table_name_beside(const char *relation, const char *suffix);
+
 /* Makes it, with SPI connected, as "owner". */
 extern Oid	table_create(const char *schema, const char *relation,
 						 const TableLayout *layout, Oid owner);
@@ -74,6 +90,9 @@ extern Oid	table_database_owner(void);
 
 /* May that role make tables in the schema? */
 extern bool table_may_create(const char *schema, Oid role);
+
+/* Is there such a column, that takes values? */
+extern bool table_has_column(Oid table, const char *name);
 
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);
@@ -95,8 +114,8 @@ extern void table_rows_init(TableRows *rows, const TableLayout *layout, uint32 c
  */
 extern uint64 table_insert(Oid table, const TableRows *rows);
 
-/* Makes the partitions of the next days, where the table has such. */
-extern void table_prepare_ahead(Oid table);
+/* Makes the partitions of the time to come, where the table has such. */
+extern void table_prepare_ahead(Oid table, const TableLayout *layout);
 
 /* Runs a statement by SPI, as the user that is in force. */
 extern void table_run(const char *statement);
@@ -104,7 +123,7 @@ extern void table_run(const char *statement);
 /* partition.c */
 extern void partition_create_table(const char *schema, const char *name,
 								   const TableLayout *layout);
-extern bool partition_ensure(Oid table, TimestampTz time);
-extern void partition_ensure_ahead(Oid table);
+extern bool partition_ensure(Oid table, const TableLayout *layout, TimestampTz time);
+extern void partition_ensure_ahead(Oid table, const TableLayout *layout);
 
 #endif							/* LASTFLUSS_TABLE_H */

@@ -33,7 +33,10 @@ static const TableColumn traffic_columns[] = {
 	"packets, multiplied by the sampling rate", TABLE_INT8},
 	{"flows", "bigint",
 		"flow records, not multiplied; one that lasted over several intervals counts in that of its largest part",
-	TABLE_INT8}
+	TABLE_INT8},
+	{"peak", "real",
+		"largest bandwidth of an interval inside, in bit/s",
+	TABLE_FLOAT4}
 };
 
 enum TrafficColumn
@@ -46,11 +49,20 @@ enum TrafficColumn
 	TRAFFIC_FAMILY,
 	TRAFFIC_BYTES,
 	TRAFFIC_PACKETS,
-	TRAFFIC_FLOWS
+	TRAFFIC_FLOWS,
+	TRAFFIC_COLUMNS				/* peak is of the rollups alone */
 };
 
 static const TableLayout traffic_layout = {
+	.width = TABLE_DAY,
 	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss",
+	.first = "id bigserial, ",
+	.constraint = ", PRIMARY KEY (id, \"time\")",
+	.columns = traffic_columns,
+	.column_count = TRAFFIC_COLUMNS
+};
+
+static const TableLayout traffic_rollup = {
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
 	.columns = traffic_columns,
@@ -72,6 +84,18 @@ traffic_open(const char *name)
 	if (OidIsValid(table))
 		return table;
 	return table_create(schema, relation, &traffic_layout, table_database_owner());
+}
+
+const TableLayout *
+traffic_rollup_layout(void)
+{
+	return &traffic_rollup;
+}
+
+void
+traffic_prepare_ahead(Oid table)
+{
+	table_prepare_ahead(table, &traffic_layout);
 }
 
 /*
