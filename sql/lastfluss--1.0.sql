@@ -568,6 +568,178 @@ $$;
 COMMENT ON FUNCTION lastfluss.rollup_again(timestamptz, timestamptz) IS
 'has the rollups done again from since to before until, after rows of traffic were changed by hand; returns how many buckets of 5 minutes. What retention has dropped from traffic stays as it is in the rollups';
 
+/* Moving a plain table into partitions or a hypertable */
+
+CREATE TABLE lastfluss._upgrade (
+    traffic  oid PRIMARY KEY,
+    name     text NOT NULL,
+    target   oid,
+    copied   bigint,
+    last_id  bigint,
+    rows     bigint NOT NULL DEFAULT 0,
+    cancel   boolean NOT NULL DEFAULT false,
+    started  timestamptz NOT NULL DEFAULT now(),
+    finished timestamptz
+);
+COMMENT ON TABLE lastfluss._upgrade IS 'tables that are, or were, moved into partitions or a hypertable';
+COMMENT ON COLUMN lastfluss._upgrade.copied IS 'rows up to this id are in the target too, but for those that _upgrade_note names';
+
+CREATE TABLE lastfluss._upgrade_note (
+    traffic  oid NOT NULL,
+    first_id bigint NOT NULL,
+    last_id  bigint NOT NULL
+);
+COMMENT ON TABLE lastfluss._upgrade_note IS 'rows that were changed in a table that is being moved, noted in the same transaction; those that were copied before are copied again';
+
+CREATE FUNCTION lastfluss._upgrade_noted() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(n.id), max(n.id) FROM new_rows n HAVING count(*) > 0;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(o.id), max(o.id) FROM old_rows o HAVING count(*) > 0;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(c.id), max(c.id)
+        FROM (SELECT n.id FROM new_rows n UNION ALL SELECT o.id FROM old_rows o) c HAVING count(*) > 0;
+    ELSE
+        RAISE EXCEPTION 'table "%" is being upgraded', TG_TABLE_NAME
+        USING ERRCODE = 'object_in_use', HINT = 'Wait until it is done (lastfluss.upgrade), or SELECT lastfluss.upgrade_cancel(); first.';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_noted() IS 'trigger on a table that is being moved: notes what changes';
+
+CREATE FUNCTION lastfluss._upgrade_obstacle(traffic regclass, OUT obstacle text, OUT advice text)
+RETURNS record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char";
+    word text;
+BEGIN
+    SELECT c.relkind INTO kind FROM pg_class c WHERE c.oid = $1;
+    IF kind = 'p' THEN
+        obstacle := format('table %s is partitioned already', $1);
+        RETURN;
+    ELSIF to_regclass('timescaledb_information.hypertables') IS NOT NULL
+          AND EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                      WHERE i.inhparent = $1 AND n.nspname = '_timescaledb_internal') THEN
+        obstacle := format('table %s is a hypertable already', $1);
+        RETURN;
+    ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
+        obstacle := format('%s is no plain table', $1);
+        advice := 'Only a table without partitions, parents and children can be moved.';
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time' AND a.atttypid = 'timestamptz'::regtype AND a.attnotnull AND NOT a.attisdropped) THEN
+        obstacle := format('table %s has no column "time" of type timestamptz that is NOT NULL', $1);
+        advice := format('ALTER TABLE %s ALTER "time" SET NOT NULL;', $1);
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+                   WHERE i.indrelid = $1 AND a.attname = 'id' AND a.atttypid IN ('int4'::regtype, 'int8'::regtype) AND a.attnotnull
+                     AND m.amname = 'btree' AND i.indpred IS NULL AND i.indisvalid) THEN
+        obstacle := format('table %s has no index that begins with a NOT NULL column "id"', $1);
+        advice := 'Rows are moved in its order. The table that lastfluss makes has PRIMARY KEY (id, "time").';
+        RETURN;
+    END IF;
+    SELECT x.relname INTO word FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = $1 AND (i.indisexclusion OR i.indisunique AND NOT (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time') = ANY (i.indkey)) LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('unique index %I of table %s does not have the column "time"', word, $1);
+        advice := 'Partitions cannot have such an index: drop it, or make it with "time".';
+        RETURN;
+    END IF;
+    -- What hangs on the table by its identity would be left behind.
+    SELECT o.what INTO word FROM (
+        SELECT format('view %s', r.ev_class::regclass) AS what FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1
+        UNION ALL SELECT format('rule %I', r.rulename) FROM pg_rewrite r WHERE r.ev_class = $1
+        UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = $1 AND NOT t.tgisinternal
+        UNION ALL SELECT format('foreign key %I', k.conname) FROM pg_constraint k WHERE k.contype = 'f' AND $1 IN (k.conrelid, k.confrelid)
+        UNION ALL SELECT format('policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = $1
+        UNION ALL SELECT format('publication %I', b.pubname) FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = $1
+    ) o LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('%s hangs on table %s', word, $1);
+        advice := 'A new table takes its place: drop what hangs on it, and make it again when the upgrade is done.';
+        RETURN;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_obstacle(regclass) IS 'why a table cannot be moved into partitions or a hypertable; null: it can';
+
+CREATE FUNCTION lastfluss.upgrade_table() RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    traffic  regclass := lastfluss._table();
+    obstacle record;
+    size     bigint;
+    free     bigint;
+BEGIN
+    PERFORM lastfluss._require_collector();
+    IF traffic IS NULL THEN
+        RAISE EXCEPTION 'there is no table to upgrade'
+        USING ERRCODE = 'undefined_table', HINT = 'The setting "table" names it; lastfluss makes it with partitions when it is missing.';
+    END IF;
+    IF EXISTS (SELECT FROM lastfluss._upgrade u WHERE u.traffic = upgrade_table.traffic AND u.finished IS NULL) THEN
+        RETURN format('%s is being moved: SELECT * FROM lastfluss.upgrade shows how far it is', traffic);
+    END IF;
+    obstacle := lastfluss._upgrade_obstacle(traffic);
+    IF obstacle.obstacle IS NOT NULL THEN
+        RAISE EXCEPTION '%', obstacle.obstacle
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = coalesce(obstacle.advice, 'There is nothing to do.');
+    END IF;
+    SELECT pg_total_relation_size(c.oid), lastfluss._free_disk(c.reltablespace) INTO size, free FROM pg_class c WHERE c.oid = traffic;
+    IF free < size THEN
+        RAISE EXCEPTION 'there is not enough room for a second copy of table %', traffic
+        USING ERRCODE = 'disk_full', DETAIL = format('It has %s, and %s are free.', pg_size_pretty(size), pg_size_pretty(free)),
+              HINT = 'The old table is dropped when all rows are in the new one.';
+    END IF;
+    DELETE FROM lastfluss._upgrade u WHERE u.finished IS NOT NULL;
+    INSERT INTO lastfluss._upgrade (traffic, name) VALUES (traffic, traffic::text);
+    RETURN format('%s will be moved: SELECT * FROM lastfluss.upgrade shows how far it is', traffic);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_table() IS
+'moves the plain table of the setting "table" into daily partitions, or a hypertable where TimescaleDB is installed, while collecting goes on; any number of columns, as long as it has "time", and an index on "id".
+The maintenance worker copies its rows in the order of id, some in each transaction, into a new table beside it (traffic_upgrade). Triggers note what is written meanwhile, so that it is copied too, or again. When both are equal, the new table takes the old one''s name, rights and sequence, and the old one is dropped, all in one short transaction. Until then queries see the old table, and after it the new one: at no time is a row missing or there twice, and whatever ends the server, copying goes on where it was.
+Needs room for a second copy. lastfluss.upgrade shows the progress, and lastfluss.upgrade_cancel() gives it up';
+
+CREATE FUNCTION lastfluss.upgrade_cancel() RETURNS boolean LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE lastfluss._upgrade u SET cancel = true WHERE u.traffic = lastfluss._table() AND u.finished IS NULL;
+    RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_cancel() IS
+'gives up what upgrade_table() has begun: the new table is dropped, and the old one stays as it is; false where nothing was under way';
+
+CREATE VIEW lastfluss.upgrade AS
+SELECT u.name AS relation,
+       CASE WHEN u.finished IS NOT NULL THEN 'done' WHEN u.cancel THEN 'being given up'
+            WHEN u.target IS NULL THEN 'waiting' ELSE 'copying' END AS state,
+       CASE WHEN u.finished IS NOT NULL THEN 100
+            ELSE round(100.0 * c.relrows / nullif(greatest(c.expected, c.relrows), 0), 1) END AS percent,
+       u.rows, u.started, u.finished, CASE WHEN u.finished IS NULL THEN m.last_error END AS last_error
+FROM lastfluss._upgrade u
+CROSS JOIN LATERAL (SELECT u.rows AS relrows, lastfluss._estimated_rows(u.traffic) AS expected) c
+LEFT JOIN lastfluss._maintenance m ON m.task = 'upgrade';
+COMMENT ON VIEW lastfluss.upgrade IS 'how far lastfluss.upgrade_table() is';
+COMMENT ON COLUMN lastfluss.upgrade.state IS 'waiting: for the maintenance worker; copying; done; being given up';
+COMMENT ON COLUMN lastfluss.upgrade.percent IS 'of the rows that the last VACUUM or ANALYZE has counted';
+COMMENT ON COLUMN lastfluss.upgrade.rows IS 'rows copied so far';
+COMMENT ON COLUMN lastfluss.upgrade.last_error IS 'why it does not go on; null when all is well';
+
 /* The counter check */
 
 CREATE FUNCTION lastfluss._counter_growth(before numeric, after numeric, wraps boolean) RETURNS numeric
@@ -1276,7 +1448,7 @@ CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
-    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups TO pg_monitor;
+    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups, lastfluss.upgrade TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),

@@ -33,13 +33,16 @@
 
 #include "compat.h"
 #include "lastfluss.h"
+#include "retention.h"
 #include "rollup.h"
 #include "shared.h"
 #include "table.h"
 #include "traffic.h"
+#include "upgrade.h"
 
 #define MAINTENANCE_TICK			5000	/* milliseconds to sleep at the most */
 #define MAINTENANCE_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
+#define MAINTENANCE_COUNTER_SECONDS	600 /* counters are looked at after so many */
 
 /* A piece of work; its name is that in lastfluss._maintenance. */
 typedef struct MaintenanceTask
@@ -59,6 +62,7 @@ typedef struct Maintenance
 	Oid			traffic;		/* InvalidOid: it is not there */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
 	Oid			ahead_for;		/* the table that this was done for */
+	TimestampTz counters_at;	/* when old counters are to be deleted */
 } Maintenance;
 
 static Maintenance maintenance;
@@ -345,11 +349,45 @@ maintenance_roll_up_1d(void)
 	return maintenance_roll_up(ROLLUP_1D);
 }
 
+static bool
+maintenance_delete_counters(void)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (now < maintenance.counters_at)
+		return false;
+	if (retention_delete_counters(maintenance.settings.retention[ROLLUP_RAW]))
+		return true;
+	maintenance.counters_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_COUNTER_SECONDS * 1000);
+	return false;
+}
+
+static bool
+maintenance_drop_old(void)
+{
+	char	  **retention = maintenance.settings.retention;
+	Rollups		rollups = maintenance_rollups();
+
+	if (maintenance.settings.rollups && retention_add_late(&rollups))
+		return true;
+	return retention_drop(&rollups, retention, maintenance.settings.rollups) ||
+		retention_drop_health(traffic_health_find(maintenance.traffic), retention[ROLLUP_RAW]) ||
+		maintenance_delete_counters();
+}
+
+static bool
+maintenance_upgrade(void)
+{
+	return upgrade_step(maintenance.traffic);
+}
+
 static MaintenanceTask maintenance_tasks[] = {
 	{.name = "partitions",.what = "make partitions ahead",.work = maintenance_make_ahead},
 	{.name = "rollup 5m",.what = "sum up 5 minutes",.work = maintenance_roll_up_5m},
 	{.name = "rollup 1h",.what = "sum up hours",.work = maintenance_roll_up_1h},
-	{.name = "rollup 1d",.what = "sum up days",.work = maintenance_roll_up_1d}
+	{.name = "rollup 1d",.what = "sum up days",.work = maintenance_roll_up_1d},
+	{.name = "retention",.what = "drop what is old",.work = maintenance_drop_old},
+	{.name = "upgrade",.what = "move a table",.work = maintenance_upgrade}
 };
 
 /*

@@ -78,13 +78,12 @@ partition_columns(const TableLayout *layout)
 	return columns.data;
 }
 
-void
-partition_create_table(const char *schema, const char *name, const TableLayout *layout)
+static void
+partition_create_parent(const char *table, const char *columns, const TableLayout *layout)
 {
-	const char *table = quote_qualified_identifier(schema, name);
 	char	   *timescale = partition_timescale_schema();
 
-	table_run(psprintf("CREATE TABLE %s (%s)%s", table, partition_columns(layout),
+	table_run(psprintf("CREATE TABLE %s (%s)%s", table, columns,
 					   timescale ? "" : " PARTITION BY RANGE (\"time\")"));
 	if (timescale)
 		table_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '%d days')",
@@ -93,7 +92,32 @@ partition_create_table(const char *schema, const char *name, const TableLayout *
 	else
 		/* Rows come in the order of time, so that this index stays tiny. */
 		table_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
+}
+
+void
+partition_create_table(const char *schema, const char *name, const TableLayout *layout)
+{
+	const char *table = quote_qualified_identifier(schema, name);
+
+	partition_create_parent(table, partition_columns(layout), layout);
 	partition_comment(table, layout);
+}
+
+/* With the columns, indexes and comments of an existing table, beside it. */
+void
+partition_create_like(Oid table, const char *name, const TableLayout *layout)
+{
+	const char *schema = get_namespace_name(get_rel_namespace(table));
+	const char *like = quote_qualified_identifier(schema, get_rel_name(table));
+	const char *created = quote_qualified_identifier(schema, name);
+	bool		isnull;
+
+	partition_create_parent(created, psprintf("LIKE %s INCLUDING ALL", like), layout);
+	table_run(psprintf("SELECT obj_description(%u, 'pg_class')", table));
+	(void) SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		table_run(psprintf("COMMENT ON TABLE %s IS %s", created,
+						   quote_literal_cstr(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1))));
 }
 
 /* Is the table partitioned by ranges of "time", as we do it? */
@@ -220,14 +244,13 @@ partition_end(TableWidth width, TimestampTz start)
  * make all others wait.
  */
 static void
-partition_create(Oid table, TableWidth width, TimestampTz start)
+partition_create(Oid table, const char *base, TableWidth width, TimestampTz start)
 {
 	const char *schema = get_namespace_name(get_rel_namespace(table));
 	const char *parent = quote_qualified_identifier(schema, get_rel_name(table));
 	const char *from = partition_day_text(start);
 	const char *to = partition_day_text(partition_end(width, start));
-	const char *name = quote_qualified_identifier(schema,
-												  partition_name(get_rel_name(table), from));
+	const char *name = quote_qualified_identifier(schema, partition_name(base, from));
 
 	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
 	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
@@ -260,13 +283,20 @@ partition_is_missing(Oid table, TimestampTz time, LOCKMODE lockmode)
  * ATTACH, lets one session at a time look and make.
  */
 bool
-partition_ensure(Oid table, const TableLayout *layout, TimestampTz time)
+partition_ensure_named(Oid table, const char *name, const TableLayout *layout, TimestampTz time)
 {
 	if (!partition_is_missing(table, time, RowExclusiveLock) ||
 		!partition_is_missing(table, time, ShareUpdateExclusiveLock))
 		return false;
-	partition_create(table, layout->width, partition_start(layout->width, time));
+	partition_create(table, name, layout->width, partition_start(layout->width, time));
 	return true;
+}
+
+/* Its name begins with that of the table. */
+bool
+partition_ensure(Oid table, const TableLayout *layout, TimestampTz time)
+{
+	return partition_ensure_named(table, get_rel_name(table), layout, time);
 }
 
 /* Those of some days ahead, and where they are longer, the next one. */
@@ -283,4 +313,83 @@ partition_ensure_ahead(Oid table, const TableLayout *layout)
 		if (!partition_is_ours(table, layout->width, now))
 			return;
 	}
+}
+
+/*
+ * What there is.
+ */
+
+static bool
+partition_is_hypertable(Oid table)
+{
+	if (!OidIsValid(get_extension_oid("timescaledb", true)))
+		return false;
+	table_run(psprintf("SELECT FROM timescaledb_information.hypertables"
+					   " WHERE hypertable_schema = %s AND hypertable_name = %s",
+					   quote_literal_cstr(get_namespace_name(get_rel_namespace(table))),
+					   quote_literal_cstr(get_rel_name(table))));
+	return SPI_processed > 0;
+}
+
+TableKind
+partition_kind(Oid table)
+{
+	Relation	relation = table_open(table, AccessShareLock);
+	bool		by_time = partition_by_time(relation);
+
+	table_close(relation, NoLock);
+	if (by_time)
+		return TABLE_PARTITIONED;
+	return partition_is_hypertable(table) ? TABLE_HYPERTABLE : TABLE_PLAIN;
+}
+
+/* A query for name, start and end of each, without those that have no bounds. */
+static const char *
+partition_list_query(Oid table, TableKind kind)
+{
+	if (kind == TABLE_PARTITIONED)
+		return psprintf("SELECT partition::text, starts, ends FROM lastfluss._partitions(%u::oid::regclass)"
+						" WHERE isfinite(ends)", table);
+	return psprintf("SELECT format('%%I.%%I', chunk_schema, chunk_name), range_start, range_end"
+					" FROM timescaledb_information.chunks"
+					" WHERE hypertable_schema = %s AND hypertable_name = %s",
+					quote_literal_cstr(get_namespace_name(get_rel_namespace(table))),
+					quote_literal_cstr(get_rel_name(table)));
+}
+
+bool
+partition_oldest(Oid table, TablePiece *piece)
+{
+	TableKind	kind = partition_kind(table);
+	HeapTuple	row;
+	TupleDesc	type;
+	bool		isnull;
+
+	if (kind == TABLE_PLAIN)
+		return false;
+	table_run(psprintf("SELECT * FROM (%s) p(name, starts, ends) ORDER BY ends, starts LIMIT 1",
+					   partition_list_query(table, kind)));
+	if (SPI_processed == 0)
+		return false;
+	row = SPI_tuptable->vals[0];
+	type = SPI_tuptable->tupdesc;
+	piece->name = SPI_getvalue(row, type, 1);
+	piece->starts = DatumGetTimestampTz(SPI_getbinval(row, type, 2, &isnull));
+	piece->ends = DatumGetTimestampTz(SPI_getbinval(row, type, 3, &isnull));
+	return true;
+}
+
+void
+partition_drop(Oid table, const TablePiece *piece)
+{
+	const char *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
+												  get_rel_name(table));
+
+	if (partition_kind(table) == TABLE_PARTITIONED)
+		table_run(psprintf("DROP TABLE %s", piece->name));
+	else
+		table_run(psprintf("SELECT %s.drop_chunks(%s, older_than => %s::timestamptz)",
+						   quote_identifier(partition_timescale_schema()),
+						   quote_literal_cstr(name),
+						   quote_literal_cstr(timestamptz_to_str(piece->ends))));
 }

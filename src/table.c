@@ -255,3 +255,35 @@ table_prepare_ahead(Oid table, const TableLayout *layout)
 	partition_ensure_ahead(table, layout);
 	table_become_again(&before);
 }
+
+TableKind
+table_kind(Oid table)
+{
+	return partition_kind(table);
+}
+
+bool
+table_oldest_piece(Oid table, TablePiece *piece)
+{
+	return partition_oldest(table, piece);
+}
+
+void
+table_lock_piece(Oid table, const TablePiece *piece)
+{
+	TableUser	before;
+
+	table_become(table_lock_for_rows(table), &before);
+	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", piece->name));
+	table_become_again(&before);
+}
+
+void
+table_drop_piece(Oid table, const TablePiece *piece)
+{
+	TableUser	before;
+
+	table_become(table_lock_for_rows(table), &before);
+	partition_drop(table, piece);
+	table_become_again(&before);
+}

@@ -51,6 +51,22 @@ typedef struct TableRows
 	bool	  **nulls;
 } TableRows;
 
+/* How a table is made. */
+typedef enum TableKind
+{
+	TABLE_PLAIN,				/* or in a way that is none of ours */
+	TABLE_PARTITIONED,			/* by ranges of "time" */
+	TABLE_HYPERTABLE
+} TableKind;
+
+/* A partition or a chunk. */
+typedef struct TablePiece
+{
+	const char *name;			/* qualified and quoted */
+	TimestampTz starts;
+	TimestampTz ends;
+} TablePiece;
+
 /* Acting as somebody else. */
 typedef struct TableUser
 {
@@ -117,13 +133,27 @@ extern uint64 table_insert(Oid table, const TableRows *rows);
 /* Makes the partitions of the time to come, where the table has such. */
 extern void table_prepare_ahead(Oid table, const TableLayout *layout);
 
+/* How it is made, and the piece of it that ends first; false where it has none. */
+extern TableKind table_kind(Oid table);
+extern bool table_oldest_piece(Oid table, TablePiece *piece);
+
+/* As the table's owner: keeps others from writing into it, and drops it. */
+extern void table_lock_piece(Oid table, const TablePiece *piece);
+extern void table_drop_piece(Oid table, const TablePiece *piece);
+
 /* Runs a statement by SPI, as the user that is in force. */
 extern void table_run(const char *statement);
 
 /* partition.c */
 extern void partition_create_table(const char *schema, const char *name,
 								   const TableLayout *layout);
+extern void partition_create_like(Oid table, const char *name, const TableLayout *layout);
 extern bool partition_ensure(Oid table, const TableLayout *layout, TimestampTz time);
+extern bool partition_ensure_named(Oid table, const char *name, const TableLayout *layout,
+								   TimestampTz time);
 extern void partition_ensure_ahead(Oid table, const TableLayout *layout);
+extern TableKind partition_kind(Oid table);
+extern bool partition_oldest(Oid table, TablePiece *piece);
+extern void partition_drop(Oid table, const TablePiece *piece);
 
 #endif							/* LASTFLUSS_TABLE_H */

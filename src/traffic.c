@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -90,6 +92,21 @@ const TableLayout *
 traffic_rollup_layout(void)
 {
 	return &traffic_rollup;
+}
+
+Oid
+traffic_create_like(Oid traffic, const char *name)
+{
+	partition_create_like(traffic, name, &traffic_layout);
+	CommandCounterIncrement();
+	return get_relname_relid(name, get_rel_namespace(traffic));
+}
+
+void
+traffic_ensure_partition(Oid table, const char *name, TimestampTz time)
+{
+	if (partition_ensure_named(table, name, &traffic_layout, time))
+		CommandCounterIncrement();
 }
 
 void

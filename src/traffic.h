@@ -33,6 +33,13 @@ extern uint64 traffic_write(Oid table, const IntervalCopy *interval);
 extern void traffic_prepare_ahead(Oid table);
 extern void traffic_health_prepare_ahead(Oid table);
 
+/*
+ * A table beside traffic with the same columns, made as we make traffic; and its
+ * partition for that time, named after "name".  As the user that is in force.
+ */
+extern Oid	traffic_create_like(Oid traffic, const char *name);
+extern void traffic_ensure_partition(Oid table, const char *name, TimestampTz time);
+
 /* A rollup's columns: those of traffic, and "peak". */
 extern const struct TableLayout *traffic_rollup_layout(void);
 
