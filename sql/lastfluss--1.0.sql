@@ -574,14 +574,16 @@ CREATE TABLE lastfluss._upgrade (
     traffic  oid PRIMARY KEY,
     name     text NOT NULL,
     target   oid,
-    copied   bigint,
+    first_id bigint,
     last_id  bigint,
+    copied   bigint,
     rows     bigint NOT NULL DEFAULT 0,
     cancel   boolean NOT NULL DEFAULT false,
     started  timestamptz NOT NULL DEFAULT now(),
     finished timestamptz
 );
 COMMENT ON TABLE lastfluss._upgrade IS 'tables that are, or were, moved into partitions or a hypertable';
+COMMENT ON COLUMN lastfluss._upgrade.last_id IS 'of all rows that were there at the begin';
 COMMENT ON COLUMN lastfluss._upgrade.copied IS 'rows up to this id are in the target too, but for those that _upgrade_note names';
 
 CREATE TABLE lastfluss._upgrade_note (
@@ -678,33 +680,33 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    traffic  regclass := lastfluss._table();
+    subject  regclass := lastfluss._table();
     obstacle record;
     size     bigint;
     free     bigint;
 BEGIN
     PERFORM lastfluss._require_collector();
-    IF traffic IS NULL THEN
+    IF subject IS NULL THEN
         RAISE EXCEPTION 'there is no table to upgrade'
         USING ERRCODE = 'undefined_table', HINT = 'The setting "table" names it; lastfluss makes it with partitions when it is missing.';
     END IF;
-    IF EXISTS (SELECT FROM lastfluss._upgrade u WHERE u.traffic = upgrade_table.traffic AND u.finished IS NULL) THEN
-        RETURN format('%s is being moved: SELECT * FROM lastfluss.upgrade shows how far it is', traffic);
+    IF EXISTS (SELECT FROM lastfluss._upgrade u WHERE u.traffic = subject AND u.finished IS NULL) THEN
+        RETURN format('%s is being moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
     END IF;
-    obstacle := lastfluss._upgrade_obstacle(traffic);
+    obstacle := lastfluss._upgrade_obstacle(subject);
     IF obstacle.obstacle IS NOT NULL THEN
         RAISE EXCEPTION '%', obstacle.obstacle
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = coalesce(obstacle.advice, 'There is nothing to do.');
     END IF;
-    SELECT pg_total_relation_size(c.oid), lastfluss._free_disk(c.reltablespace) INTO size, free FROM pg_class c WHERE c.oid = traffic;
+    SELECT pg_total_relation_size(c.oid), lastfluss._free_disk(c.reltablespace) INTO size, free FROM pg_class c WHERE c.oid = subject;
     IF free < size THEN
-        RAISE EXCEPTION 'there is not enough room for a second copy of table %', traffic
+        RAISE EXCEPTION 'there is not enough room for a second copy of table %', subject
         USING ERRCODE = 'disk_full', DETAIL = format('It has %s, and %s are free.', pg_size_pretty(size), pg_size_pretty(free)),
               HINT = 'The old table is dropped when all rows are in the new one.';
     END IF;
     DELETE FROM lastfluss._upgrade u WHERE u.finished IS NOT NULL;
-    INSERT INTO lastfluss._upgrade (traffic, name) VALUES (traffic, traffic::text);
-    RETURN format('%s will be moved: SELECT * FROM lastfluss.upgrade shows how far it is', traffic);
+    INSERT INTO lastfluss._upgrade (traffic, name) VALUES (subject, subject::text);
+    RETURN format('%s will be moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.upgrade_table() IS
@@ -729,14 +731,13 @@ SELECT u.name AS relation,
        CASE WHEN u.finished IS NOT NULL THEN 'done' WHEN u.cancel THEN 'being given up'
             WHEN u.target IS NULL THEN 'waiting' ELSE 'copying' END AS state,
        CASE WHEN u.finished IS NOT NULL THEN 100
-            ELSE round(100.0 * c.relrows / nullif(greatest(c.expected, c.relrows), 0), 1) END AS percent,
+            ELSE least(round(100.0 * (u.copied - u.first_id + 1) / (u.last_id - u.first_id + 1), 1), 99.9) END AS percent,
        u.rows, u.started, u.finished, CASE WHEN u.finished IS NULL THEN m.last_error END AS last_error
 FROM lastfluss._upgrade u
-CROSS JOIN LATERAL (SELECT u.rows AS relrows, lastfluss._estimated_rows(u.traffic) AS expected) c
 LEFT JOIN lastfluss._maintenance m ON m.task = 'upgrade';
 COMMENT ON VIEW lastfluss.upgrade IS 'how far lastfluss.upgrade_table() is';
 COMMENT ON COLUMN lastfluss.upgrade.state IS 'waiting: for the maintenance worker; copying; done; being given up';
-COMMENT ON COLUMN lastfluss.upgrade.percent IS 'of the rows that the last VACUUM or ANALYZE has counted';
+COMMENT ON COLUMN lastfluss.upgrade.percent IS 'of the ids that there were at the begin';
 COMMENT ON COLUMN lastfluss.upgrade.rows IS 'rows copied so far';
 COMMENT ON COLUMN lastfluss.upgrade.last_error IS 'why it does not go on; null when all is well';
 

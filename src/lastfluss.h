@@ -54,6 +54,7 @@ extern PGDLLEXPORT void lastfluss_keeper_main(Datum arg);
 
 /* launcher.c */
 extern bool launcher_lock_free(Oid database);
+extern bool launcher_hold_extension(void);
 
 /* traffic itself, and its rollups */
 #define LASTFLUSS_RELATIONS	4

@@ -15,6 +15,8 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -26,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 
@@ -46,6 +49,26 @@ launcher_lock_free(Oid database)
 
 	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
 	return LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Is the extension there, and does nobody drop or alter it?  Until the end of the
+ * transaction DROP EXTENSION waits for us then, with its first lock: if it took
+ * that of its tables one by one while we take others, it would be a deadlock.
+ */
+bool
+launcher_hold_extension(void)
+{
+	Oid			extension = get_extension_oid("lastfluss", true);
+	LOCKTAG		tag;
+
+	if (!OidIsValid(extension))
+		return false;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return get_extension_oid("lastfluss", true) == extension;
 }
 
 /* The database's OID, or InvalidOid where it is missing or takes no connections. */

@@ -14,7 +14,6 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -150,7 +149,7 @@ maintenance_note_error(const MaintenanceTask *task, const char *error)
 	PG_TRY();
 	{
 		maintenance_begin("note an error");
-		if (OidIsValid(get_extension_oid("lastfluss", true)))
+		if (launcher_hold_extension())
 			maintenance_note(task, error);
 		maintenance_commit();
 	}
@@ -209,7 +208,7 @@ maintenance_look(void)
 	const char *relation;
 
 	maintenance.traffic = InvalidOid;
-	if (!OidIsValid(get_extension_oid("lastfluss", true)))
+	if (!launcher_hold_extension())
 		return false;
 	config_read_settings(&maintenance.settings);
 	table_split_name(maintenance.settings.table, &schema, &relation);
@@ -247,6 +246,8 @@ maintenance_run(MaintenanceTask *task)
 			more = task->work();
 			maintenance_note_success(task);
 		}
+		else
+			task->noted_at = 0;
 		maintenance_commit();
 		done = true;
 	}

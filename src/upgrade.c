@@ -164,8 +164,9 @@ upgrade_begin(Upgrade *upgrade)
 	upgrade->target = traffic_create_like(upgrade->traffic, name);
 	table_become_again(&before);
 	upgrade_create_triggers(upgrade);
-	table_run(psprintf("UPDATE lastfluss._upgrade SET target = %u,"
-					   " copied = coalesce((SELECT min(id) FROM %s), 1) - 1 WHERE traffic = %u",
+	table_run(psprintf("UPDATE lastfluss._upgrade SET target = %u, first_id = r.first, last_id = r.last,"
+					   " copied = r.first - 1 FROM (SELECT coalesce(min(id), 1) AS first,"
+					   " coalesce(max(id), 1) AS last FROM %s) r WHERE traffic = %u",
 					   upgrade->target, upgrade->from, upgrade->traffic));
 }
 

@@ -260,7 +260,7 @@ writer_insert_interval(void *argument)
 	IntervalCopy copy = *job->copy;
 	Oid			table;
 
-	job->extension_missing = !OidIsValid(get_extension_oid("lastfluss", true));
+	job->extension_missing = !launcher_hold_extension();
 	if (job->extension_missing || !writer_note(&copy))
 		return;
 	copy.count = top_keep(copy.rows, copy.count, writer.keep_top, writer.keep_top_share);
