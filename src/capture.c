@@ -155,9 +155,8 @@ capture_put_time(CaptureRow *row, bool present, int64 unix_time)
 
 /* The order of the columns is that of lastfluss.read_pcap(). */
 static void
-capture_take_flow(void *context, const Flow *flow)
+capture_take_flow(CaptureRows *rows, const Flow *flow)
 {
-	CaptureRows *rows = context;
 	CaptureRow	row = {0};
 
 	capture_put_time(&row, rows->has_time, flow->received);
@@ -183,6 +182,13 @@ capture_take_flow(void *context, const Flow *flow)
 	tuplestore_putvalues(rows->result->setResult, rows->result->setDesc, row.values, row.nulls);
 }
 
+static void
+capture_take_flows(void *context, const Flow *flows, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		capture_take_flow(context, &flows[i]);
+}
+
 /*
  * lastfluss.read_pcap(bytea)
  */
@@ -195,7 +201,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 	Datagram	datagram;
 	Decoder    *decoder = capture_decoder();
 	CaptureRows rows = {.datagram = &datagram,.has_time = true};
-	FlowSinks	sinks = {.context = &rows,.flow = capture_take_flow};
+	FlowSinks	sinks = {.context = &rows,.flows = capture_take_flows};
 
 	capture_open(&reader, PG_GETARG_BYTEA_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
@@ -212,7 +218,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 static void
 capture_read_messages(Decoder *decoder, bytea *value, CaptureRows *rows, Datagram *datagram)
 {
-	FlowSinks	sinks = {.context = rows,.flow = capture_take_flow};
+	FlowSinks	sinks = {.context = rows,.flows = capture_take_flows};
 	size_t		taken;
 
 	datagram->data = (uint8_t *) VARDATA_ANY(value);
@@ -315,13 +321,17 @@ replay_write_finished(Replay *replay)
 }
 
 static void
-replay_take_flow(void *context, const Flow *flow)
+replay_take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Replay	   *replay = context;
-	IntervalParts parts;
 
-	intervals_lay(replay->intervals, flow, &parts);
-	account_flow(&replay->account, &replay->datagram->source, flow, &parts);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(replay->intervals, &flows[i], &parts);
+		account_flow(&replay->account, &replay->datagram->source, &flows[i], &parts);
+	}
 }
 
 /*
@@ -381,7 +391,7 @@ replay_prepare(Replay *replay)
 static void
 replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 {
-	FlowSinks	sinks = {.context = replay,.flow = replay_take_flow};
+	FlowSinks	sinks = {.context = replay,.flows = replay_take_flows};
 	PcapDatagram captured;
 	Datagram	datagram;
 

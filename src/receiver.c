@@ -207,13 +207,17 @@ typedef struct ReceiverSink
 } ReceiverSink;
 
 static void
-receiver_take_flow(void *context, const Flow *flow)
+receiver_take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	ReceiverSink *sink = context;
-	IntervalParts parts;
 
-	intervals_lay(receiver_intervals(), flow, &parts);
-	account_flow(&receiver->mine->account, &sink->host, flow, &parts);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(receiver_intervals(), &flows[i], &parts);
+		account_flow(&receiver->mine->account, &sink->host, &flows[i], &parts);
+	}
 }
 
 static SeenInterface *
@@ -273,7 +277,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 {
 	FlowSinks	sinks = {
 		.context = sink,
-		.flow = receiver_take_flow,
+		.flows = receiver_take_flows,
 		.counters = receiver_take_counters,
 		.interface = receiver_take_interface
 	};

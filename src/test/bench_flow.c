@@ -166,22 +166,26 @@ capture_close(Capture *capture)
 }
 
 /*
- * The receiver: take_flow(), take_datagram() and turn() are receiver.c's.
+ * The receiver: take_flows(), take_datagram() and turn() are receiver.c's.
  */
 
 static void
-take_flow(void *context, const Flow *flow)
+take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Bench	   *bench = context;
-	IntervalParts parts;
 
 	if (bench->stage == STAGE_DECODE)
 		return;
-	intervals_lay(bench->intervals, flow, &parts);
-	bench->laid++;
-	bench->parts += parts.count;
-	if (bench->stage == STAGE_SUMS)
-		account_flow(&bench->account, &bench->host, flow, &parts);
+	bench->laid += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(bench->intervals, &flows[i], &parts);
+		bench->parts += parts.count;
+		if (bench->stage == STAGE_SUMS)
+			account_flow(&bench->account, &bench->host, &flows[i], &parts);
+	}
 }
 
 static void
@@ -198,7 +202,7 @@ charge(Exporter *sender, const Account *before, const Account *after)
 static void
 take_datagram(Bench *bench, const PcapDatagram *captured, const uint8_t *data, int64_t received)
 {
-	FlowSinks	sinks = {.context = bench,.flow = take_flow};
+	FlowSinks	sinks = {.context = bench,.flows = take_flows};
 	const Account before = bench->account;
 	Datagram	datagram = {
 		.data = data,
