@@ -23,6 +23,7 @@
 #include "lastfluss.h"
 #include "pcap.h"
 #include "prefixes.h"
+#include "rows.h"
 #include "shared.h"
 #include "top.h"
 #include "traffic.h"
@@ -272,38 +273,37 @@ typedef struct Replay
 	char	  **names;
 	uint32		name_count;
 	Account		account;
-	const Datagram *datagram;
 	Intervals  *intervals;
 	uint64		datagrams;
 	uint64		rows;
 	MemoryContext context;		/* reset after each interval */
 } Replay;
 
-static AggregateEntry *
-replay_copy_rows(const Aggregate *sums, uint32 count)
+static void
+replay_copy_rows(const Aggregate *sums, IntervalCopy *copy)
 {
-	AggregateEntry *rows = MemoryContextAllocHuge(CurrentMemoryContext,
-												  mul_size(count + 1, sizeof(AggregateEntry)));
+	uint32		paths = aggregate_count(sums);
 
-	for (uint32 i = 0; i < count; i++)
-		aggregate_row(sums, i, &rows[i].key, &rows[i].sum);
-	return rows;
+	copy->rows = MemoryContextAllocHuge(CurrentMemoryContext,
+										mul_size(2 * (Size) paths + 2, sizeof(AggregateEntry)));
+	for (uint32 i = 0; i < paths; i++)
+		copy->count += aggregate_row(sums, i, &copy->rows[copy->count]);
+	copy->count = rows_merge(copy->rows, copy->count);
 }
 
 static void
 replay_write(Replay *replay, FlowInterval *interval)
 {
 	MemoryContext old = MemoryContextSwitchTo(replay->context);
-	uint32		count = aggregate_count(interval->sums);
 	IntervalCopy copy = {
 		.start = interval->start,
 		.period = interval->period,
-		.rows = replay_copy_rows(interval->sums, count),
 		.name_count = replay->name_count,
 		.names = replay->names
 	};
 
-	copy.count = top_keep(copy.rows, count, replay->keep_top);
+	replay_copy_rows(interval->sums, &copy);
+	copy.count = top_keep(copy.rows, copy.count, replay->keep_top);
 	replay->rows += traffic_write(replay->table, &copy);
 	interval->state = INTERVAL_FREE;
 	MemoryContextSwitchTo(old);
@@ -330,7 +330,7 @@ replay_take_flows(void *context, const Flow *flows, uint32_t count)
 		IntervalParts parts;
 
 		intervals_lay(replay->intervals, &flows[i], &parts);
-		account_flow(&replay->account, &replay->datagram->source, &flows[i], &parts);
+		account_flow(&replay->account, &flows[i], &parts);
 	}
 }
 
@@ -383,6 +383,7 @@ replay_prepare(Replay *replay)
 		replay->account.prefixes = prefixes_build(NULL);
 	replay->account.seen = lru_init(capture_allocate(lru_size(SHARED_SEEN, sizeof(SeenInterface))),
 									SHARED_SEEN, sizeof(SeenInterface));
+	replay->account.work = palloc0(sizeof(AccountWork));
 	replay->intervals = replay_intervals(&config->rule);
 	replay->context = AllocSetContextCreate(CurrentMemoryContext, "lastfluss replay",
 											ALLOCSET_DEFAULT_SIZES);
@@ -395,13 +396,14 @@ replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 	PcapDatagram captured;
 	Datagram	datagram;
 
-	replay->datagram = &datagram;
 	while (capture_next(reader, &captured))
 	{
 		capture_to_datagram(&captured, &datagram);
 		datagram.known = interfaces_know_host(replay->account.interfaces, &datagram.source);
 		replay_turn_intervals(replay, datagram.received);
+		account_begin(&replay->account, &datagram.source);
 		(void) decode_datagram(decoder, &datagram, false, &sinks);
+		account_flush(&replay->account);
 		replay->datagrams++;
 	}
 	(void) intervals_close_all(replay->intervals);

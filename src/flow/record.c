@@ -62,17 +62,24 @@ record_named_rate(Lru *samplers, RecordRates *rates, SamplerKind kind, uint64_t 
 	return rates->named;
 }
 
+/* Will nobody tell the rate of a record that says nothing of sampling? */
+static inline bool
+record_nobody_tells(Lru *samplers, RecordRates *rates)
+{
+	if (!rates->has_of_exporter)
+	{
+		rates->of_exporter = sampling_of_exporter(samplers, &rates->key);
+		rates->has_of_exporter = true;
+	}
+	return rates->of_exporter.rate == 0 && !rates->of_exporter.by_interface;
+}
+
 /* The rate told for the exporter, or for the record's interfaces; or 0. */
 static uint32_t
 record_unnamed_rate(Lru *samplers, RecordRates *rates, const Flow *flow)
 {
 	uint32_t	rate = 0;
 
-	if (!rates->has_of_exporter)
-	{
-		rates->of_exporter = sampling_of_exporter(samplers, &rates->key);
-		rates->has_of_exporter = true;
-	}
 	if (rates->of_exporter.rate != 0 || !rates->of_exporter.by_interface)
 		return rates->of_exporter.rate;
 	if (FLOW_HAS(flow, FLOW_IN_IF))
@@ -92,13 +99,6 @@ record_set_rate(Flow *flow, uint32_t rate, FlowSamplingOrigin origin)
 	flow->present |= FLOW_BIT(FLOW_SAMPLING);
 }
 
-/* Is it known that nobody tells the rate of a record that says nothing of sampling? */
-static inline bool
-record_nobody_tells(const RecordRates *rates)
-{
-	return rates->has_of_exporter && rates->of_exporter.rate == 0 &&
-		!rates->of_exporter.by_interface;
-}
 
 /* The rate of a flow whose record does not tell it; 0 for a sampler that is not named. */
 static void
@@ -108,7 +108,7 @@ record_find_told_rate(const Message *message, Exporter *exporter, RecordRates *r
 	if (has_sampler)
 		record_set_rate(flow, record_named_rate(message->samplers, rates, SAMPLER_OF_ID, sampler),
 						FLOW_SAMPLING_SAMPLER);
-	if (!FLOW_HAS(flow, FLOW_SAMPLING))
+	if (!FLOW_HAS(flow, FLOW_SAMPLING) && !record_nobody_tells(message->samplers, rates))
 		record_set_rate(flow, record_unnamed_rate(message->samplers, rates, flow),
 						FLOW_SAMPLING_EXPORTER);
 	if (!FLOW_HAS(flow, FLOW_SAMPLING) && sampler != 0)
@@ -280,7 +280,7 @@ record_emit(Message *message, Exporter *exporter, RecordRates *rates, StepsRecor
 	if ((record->has & RECORD_PACKET) != 0)
 		record_read_packet(record);
 	if (!FLOW_HAS(&record->flow, FLOW_SAMPLING) &&
-		(record->has != 0 || !record_nobody_tells(rates)))
+		(record->has != 0 || !record_nobody_tells(message->samplers, rates)))
 		record_find_rate(message, exporter, rates, record);
 	record_emit_flow(message, exporter, &record->flow);
 	if (FLOW_HAS(&record->reverse, FLOW_BYTES) && record->reverse.bytes != 0)
@@ -294,7 +294,7 @@ void
 record_emit_columns(Message *message, Exporter *exporter, RecordRates *rates,
 					const StepsColumns *columns)
 {
-	if (columns->has_samplers || !record_nobody_tells(rates))
+	if (columns->has_samplers || !record_nobody_tells(message->samplers, rates))
 	{
 		for (uint32_t i = 0; i < columns->count; i++)
 		{

@@ -66,9 +66,7 @@ typedef struct Bench
 	Intervals  *intervals;
 	Interfaces *interfaces;
 	Account		account;
-	AggregateQueue queue;		/* empty between batches */
-	AccountPorts ports;
-	FlowAddress host;			/* of the datagram at hand */
+	AccountWork work;			/* flushed between batches */
 	uint64_t	laid;			/* records */
 	uint64_t	parts;			/* of these, in intervals */
 	uint64_t	rows;			/* of the largest interval so far */
@@ -184,7 +182,7 @@ take_flows(void *context, const Flow *flows, uint32_t count)
 		intervals_lay(bench->intervals, &flows[i], &parts);
 		bench->parts += parts.count;
 		if (bench->stage == STAGE_SUMS)
-			account_flow(&bench->account, &bench->host, &flows[i], &parts);
+			account_flow(&bench->account, &flows[i], &parts);
 	}
 }
 
@@ -213,8 +211,7 @@ take_datagram(Bench *bench, const PcapDatagram *captured, const uint8_t *data, i
 		.received = received
 	};
 
-	bench->host = captured->source;
-	account_begin(&bench->account);
+	account_begin(&bench->account, &captured->source);
 	(void) decode_datagram(bench->decoder, &datagram, false, &sinks);
 	charge(bench->decoder->sender, &before, &bench->account);
 }
@@ -254,7 +251,7 @@ pass(Bench *bench, const Capture *capture, int64_t later)
 		turn(bench, received);
 		for (uint32_t i = 0; i < count; i++)
 			take_datagram(bench, &batch[i], bench->slots + i * SLOT, received);
-		aggregate_flush(&bench->queue);
+		account_flush(&bench->account);
 		took += now() - began;
 	}
 	return took;
@@ -273,8 +270,7 @@ bench_init(Bench *bench)
 	bench->intervals->rule = (IntervalRule) {.period = PERIOD,.window = WINDOW};
 	bench->interfaces = interfaces_build(allocate(interfaces_size(INTERFACES_MOST)), NULL, 0);
 	bench->account.interfaces = bench->interfaces;
-	bench->account.queue = &bench->queue;
-	bench->account.ports = &bench->ports;
+	bench->account.work = &bench->work;
 	bench->account.seen = lru_init(allocate(lru_size(SEEN, sizeof(SeenInterface))),
 								   SEEN, sizeof(SeenInterface));
 	bench->slots = allocate((size_t) BATCH * SLOT);
@@ -307,6 +303,7 @@ configure(Bench *bench)
 		count++;
 	}
 	interfaces_build(bench->interfaces, list, count);
+	account_configure(&bench->account);
 	free(list);
 	return count;
 }
