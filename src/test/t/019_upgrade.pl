@@ -53,7 +53,7 @@ $collector->sql(<<"SQL");
 CREATE TABLE source AS
 SELECT g AS id, '@{[Storage::day(4)]}'::timestamptz + (g / 100) * interval '1 min' AS time, (g % 977)::real AS bandwidth,
        'if' || g % 7 AS iface, g % 2 = 0 AS ingress, 64500 + g % 89 AS remote_asn, nullif(64500 + g % 3, 64500) AS local_asn
-FROM generate_series(1, 150000) g;
+FROM generate_series(1, 80000) g;
 CREATE ROLE reader;
 SQL
 
@@ -69,7 +69,7 @@ CREATE INDEX ON $table (iface);
 COMMENT ON TABLE $table IS 'mine';
 GRANT SELECT ON $table TO reader;
 INSERT INTO $table ($columns) SELECT * FROM source;
-SELECT setval('${table}_id_seq', 150000);
+SELECT setval('${table}_id_seq', 80000);
 SQL
 	$collector->configure(qq{SELECT lastfluss.set('table', '$table')});
 	return;
@@ -81,7 +81,7 @@ sub same_rows
 	my ($table) = @_;
 
 	return $collector->sql(<<"SQL");
-WITH have AS MATERIALIZED (SELECT $columns FROM $table WHERE id BETWEEN 1 AND 150000)
+WITH have AS MATERIALIZED (SELECT $columns FROM $table WHERE id BETWEEN 1 AND 80000)
 SELECT count(*) FROM ((TABLE source EXCEPT ALL TABLE have) UNION ALL (TABLE have EXCEPT ALL TABLE source)) d
 SQL
 }
@@ -124,7 +124,7 @@ sub begin_next
 sub disturb
 {
 	my ($table) = @_;
-	my $id = 1 + int(rand 140000);
+	my $id = 1 + int(rand 70000);
 	my $last = $id + int(rand 5000);
 
 	$router->send({ in => 1, out => 9, src_as => 64999, bytes => 1000, packets => 1 });
@@ -195,7 +195,7 @@ is($collector->sql("SELECT string_agg(indexdef, ' ' ORDER BY indexdef) FROM pg_i
 	"CREATE INDEX ${table}_time_idx ON ONLY public.$table USING brin (\"time\") " .
 	"CREATE UNIQUE INDEX ${table}_pkey ON ONLY public.$table USING btree (id, \"time\")",
 	'its indexes, and one for the time');
-is($collector->sql("INSERT INTO $table (time, bandwidth, iface, ingress) VALUES (now(), 1, 'last', true) RETURNING id > 150000, note"),
+is($collector->sql("INSERT INTO $table (time, bandwidth, iface, ingress) VALUES (now(), 1, 'last', true) RETURNING id > 80000, note"),
 	't|none', 'its sequence and defaults');
 is($collector->sql("SELECT count(*) FROM pg_trigger WHERE tgrelid = '$table'::regclass"), 0, 'and no trigger');
 is($collector->sql(q{SELECT count(*) FROM lastfluss._upgrade_note}), 0, 'notes are gone');

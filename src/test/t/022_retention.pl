@@ -86,7 +86,7 @@ for my $round (1 .. 2)
 	is( $collector->sql(qq{SELECT sum(bytes) = $round * 144 * 180, sum(packets) = $round * 144 * 3, count(*) FROM traffic_$_ WHERE iface = 'late'}),
 		't|t|' . { '5m' => 432, '1h' => 72, '1d' => 3 }->{$_}, "and they are in traffic_$_") for qw(5m 1h 1d);
 }
-is($collector->sql('SELECT count(*) FROM lastfluss._rollup_dirty'), 0, 'no note is left');
+is($collector->sql('SELECT sum(waiting) FROM lastfluss.rollups'), 0, 'no note is left');
 $collector->sql("DELETE FROM traffic_$_ WHERE iface = 'late'") for qw(5m 1h 1d);
 is($collector->sql($sum), $before, 'what was there is as before');
 
