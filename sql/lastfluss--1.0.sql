@@ -470,6 +470,299 @@ AS $$
 $$;
 COMMENT ON FUNCTION lastfluss._table() IS 'the table of the setting "table"; null: it is not made yet';
 
+/* Storage: rollups, retention, and what the maintenance worker knows of them */
+
+CREATE TABLE lastfluss._rollup (
+    traffic        oid,
+    name           text,
+    relation       oid NOT NULL,
+    complete_from  timestamptz,
+    complete_until timestamptz,
+    clean_from     timestamptz,
+    kept_from      timestamptz NOT NULL DEFAULT '-infinity',
+    PRIMARY KEY (traffic, name)
+);
+COMMENT ON TABLE lastfluss._rollup IS 'traffic tables (raw) and their rollups (5m, 1h, 1d), and how far they are';
+COMMENT ON COLUMN lastfluss._rollup.complete_until IS 'buckets that end by then are done; what is written into them later is noted in _rollup_dirty';
+COMMENT ON COLUMN lastfluss._rollup.clean_from IS 'at the first look the rollup had no rows from then on';
+COMMENT ON COLUMN lastfluss._rollup.kept_from IS 'retention has dropped what was before; rows there came later, and are not all';
+
+CREATE TABLE lastfluss._rollup_dirty (
+    traffic oid NOT NULL,
+    name    text NOT NULL,
+    "time"  timestamptz NOT NULL
+);
+CREATE INDEX _rollup_dirty_index ON lastfluss._rollup_dirty (traffic, name, "time");
+COMMENT ON TABLE lastfluss._rollup_dirty IS 'times that rows were written for, in the same transaction; the buckets of a rollup that they fall into are to be done, or done again';
+
+CREATE TABLE lastfluss._maintenance (
+    task       text PRIMARY KEY,
+    last_run   timestamptz NOT NULL,
+    last_error text,
+    error_at   timestamptz
+);
+COMMENT ON TABLE lastfluss._maintenance IS 'tasks of the maintenance worker: when each was done last, and why it cannot be';
+
+CREATE VIEW lastfluss.maintenance AS SELECT task, last_run, last_error, error_at FROM lastfluss._maintenance;
+COMMENT ON VIEW lastfluss.maintenance IS 'tasks of the maintenance worker: partitions ahead, rollups, retention, upgrade';
+COMMENT ON COLUMN lastfluss.maintenance.last_run IS 'when it worked last, within a minute';
+COMMENT ON COLUMN lastfluss.maintenance.last_error IS 'why it does not work; null when all is well';
+COMMENT ON COLUMN lastfluss.maintenance.error_at IS 'since when it does not';
+
+CREATE FUNCTION lastfluss._is_hypertable(relation regclass) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found boolean := false;
+BEGIN
+    IF to_regclass('timescaledb_information.hypertables') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM timescaledb_information.hypertables h
+            JOIN pg_namespace n ON n.nspname = h.hypertable_schema
+            JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = h.hypertable_name WHERE c.oid = $1)'
+        INTO found USING $1;
+    END IF;
+    RETURN found;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_hypertable(regclass) IS 'is it a hypertable of TimescaleDB?';
+
+CREATE FUNCTION lastfluss._written_until() RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'lastfluss_written_until' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION lastfluss._written_until() IS 'all intervals that began before are in traffic; null: unknown';
+
+CREATE FUNCTION lastfluss._estimated_rows(relation regclass) RETURNS bigint LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE member AS (
+        SELECT $1::oid AS oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits i JOIN member m ON i.inhparent = m.oid
+    )
+    SELECT sum(greatest(c.reltuples, 0)) FROM member m JOIN pg_class c USING (oid) WHERE c.relkind = 'r';
+$$;
+COMMENT ON FUNCTION lastfluss._estimated_rows(regclass) IS 'rows of a table, its partitions or chunks, as the last VACUUM or ANALYZE has counted';
+
+CREATE VIEW lastfluss.rollups AS
+SELECT l.name, c.oid::regclass AS relation, l.step, r.complete_until, r.complete_from, s.value AS retention,
+       CASE WHEN r.complete_until IS NULL THEN NULL
+            ELSE greatest(floor(extract(epoch FROM f.until - r.complete_until) / extract(epoch FROM l.step)), 0)::bigint
+                 + (SELECT count(DISTINCT date_bin(l.step, d."time", '2000-01-01 00:00+00')) FROM lastfluss._rollup_dirty d
+                    WHERE d.traffic = r.traffic AND d.name = l.name AND d."time" < r.complete_until) END AS waiting,
+       lastfluss._estimated_rows(c.oid) AS rows, m.last_run, m.last_error
+FROM (VALUES ('5m', interval '5 min', NULL), ('1h', '1 hour', '5m'), ('1d', '1 day', '1h')) l(name, step, source)
+LEFT JOIN lastfluss._rollup r ON r.traffic = lastfluss._table() AND r.name = l.name
+LEFT JOIN lastfluss._rollup b ON b.traffic = r.traffic AND b.name = l.source
+LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
+LEFT JOIN lastfluss._maintenance m ON m.task = 'rollup ' || l.name
+JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
+CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
+COMMENT ON VIEW lastfluss.rollups IS
+'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
+They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
+Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
+COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
+COMMENT ON COLUMN lastfluss.rollups.complete_until IS 'all buckets that end by then are complete; null: nothing is done yet';
+COMMENT ON COLUMN lastfluss.rollups.complete_from IS 'start of the first bucket that is there';
+COMMENT ON COLUMN lastfluss.rollups.waiting IS 'buckets to be done, and to be done again because rows came late';
+COMMENT ON COLUMN lastfluss.rollups.rows IS 'as the last VACUUM or ANALYZE has counted';
+COMMENT ON COLUMN lastfluss.rollups.last_error IS 'why it cannot be brought up to date; null when all is well';
+
+CREATE FUNCTION lastfluss.rollup_again(since timestamptz, until timestamptz) RETURNS bigint LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    noted bigint;
+BEGIN
+    IF $1 IS NULL OR $2 IS NULL OR $1 >= $2 THEN
+        RAISE EXCEPTION 'invalid range: % to %', coalesce($1::text, 'null'), coalesce($2::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the first time, and one that lies behind the last.';
+    END IF;
+    INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
+    SELECT r.traffic, r.name, t
+    FROM lastfluss._rollup r
+    JOIN lastfluss._rollup s ON s.traffic = r.traffic AND s.name = 'raw'
+    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from, s.kept_from),
+                               least($2, r.complete_until) - interval '1 us', interval '5 min') t
+    WHERE r.traffic = lastfluss._table() AND r.name = '5m';
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    RETURN noted;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.rollup_again(timestamptz, timestamptz) IS
+'has the rollups done again from since to before until, after rows of traffic were changed by hand; returns how many buckets of 5 minutes. What retention has dropped from traffic stays as it is in the rollups';
+
+/* Moving a plain table into partitions or a hypertable */
+
+CREATE TABLE lastfluss._upgrade (
+    traffic  oid PRIMARY KEY,
+    name     text NOT NULL,
+    target   oid,
+    first_id bigint,
+    last_id  bigint,
+    copied   bigint,
+    rows     bigint NOT NULL DEFAULT 0,
+    cancel   boolean NOT NULL DEFAULT false,
+    started  timestamptz NOT NULL DEFAULT now(),
+    finished timestamptz
+);
+COMMENT ON TABLE lastfluss._upgrade IS 'tables that are, or were, moved into partitions or a hypertable';
+COMMENT ON COLUMN lastfluss._upgrade.last_id IS 'of all rows that were there at the begin';
+COMMENT ON COLUMN lastfluss._upgrade.copied IS 'rows up to this id are in the target too, but for those that _upgrade_note names';
+
+CREATE TABLE lastfluss._upgrade_note (
+    traffic  oid NOT NULL,
+    first_id bigint NOT NULL,
+    last_id  bigint NOT NULL
+);
+COMMENT ON TABLE lastfluss._upgrade_note IS 'rows that were changed in a table that is being moved, noted in the same transaction; those that were copied before are copied again';
+
+CREATE FUNCTION lastfluss._upgrade_noted() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(n.id), max(n.id) FROM new_rows n HAVING count(*) > 0;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(o.id), max(o.id) FROM old_rows o HAVING count(*) > 0;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(c.id), max(c.id)
+        FROM (SELECT n.id FROM new_rows n UNION ALL SELECT o.id FROM old_rows o) c HAVING count(*) > 0;
+    ELSE
+        RAISE EXCEPTION 'table "%" is being upgraded', TG_TABLE_NAME
+        USING ERRCODE = 'object_in_use', HINT = 'Wait until it is done (lastfluss.upgrade), or SELECT lastfluss.upgrade_cancel(); first.';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_noted() IS 'trigger on a table that is being moved: notes what changes';
+
+CREATE FUNCTION lastfluss._upgrade_obstacle(traffic regclass, OUT obstacle text, OUT advice text)
+RETURNS record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char";
+    word text;
+BEGIN
+    SELECT c.relkind INTO kind FROM pg_class c WHERE c.oid = $1;
+    IF kind = 'p' THEN
+        obstacle := format('table %s is partitioned already', $1);
+        RETURN;
+    ELSIF lastfluss._is_hypertable($1) THEN
+        obstacle := format('table %s is a hypertable already', $1);
+        RETURN;
+    ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
+        obstacle := format('%s is no plain table', $1);
+        advice := 'Only a table without partitions, parents and children can be moved.';
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time' AND a.atttypid = 'timestamptz'::regtype AND a.attnotnull AND NOT a.attisdropped) THEN
+        obstacle := format('table %s has no column "time" of type timestamptz that is NOT NULL', $1);
+        advice := format('ALTER TABLE %s ALTER "time" SET NOT NULL;', $1);
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+                   WHERE i.indrelid = $1 AND a.attname = 'id' AND a.atttypid IN ('int4'::regtype, 'int8'::regtype) AND a.attnotnull
+                     AND m.amname = 'btree' AND i.indpred IS NULL AND i.indisvalid) THEN
+        obstacle := format('table %s has no index that begins with a NOT NULL column "id"', $1);
+        advice := 'Rows are moved in its order. The table that lastfluss makes has PRIMARY KEY (id, "time").';
+        RETURN;
+    END IF;
+    SELECT x.relname INTO word FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = $1 AND (i.indisexclusion OR i.indisunique AND NOT (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time') = ANY (i.indkey)) LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('unique index %I of table %s does not have the column "time"', word, $1);
+        advice := 'Partitions cannot have such an index: drop it, or make it with "time".';
+        RETURN;
+    END IF;
+    -- What hangs on the table by its identity would be left behind.
+    SELECT o.what INTO word FROM (
+        SELECT format('view %s', r.ev_class::regclass) AS what FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1
+        UNION ALL SELECT format('rule %I', r.rulename) FROM pg_rewrite r WHERE r.ev_class = $1
+        UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = $1 AND NOT t.tgisinternal
+        UNION ALL SELECT format('foreign key %I', k.conname) FROM pg_constraint k WHERE k.contype = 'f' AND $1 IN (k.conrelid, k.confrelid)
+        UNION ALL SELECT format('policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = $1
+        UNION ALL SELECT format('publication %I', b.pubname) FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = $1
+    ) o LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('%s hangs on table %s', word, $1);
+        advice := 'A new table takes its place: drop what hangs on it, and make it again when the upgrade is done.';
+        RETURN;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_obstacle(regclass) IS 'why a table cannot be moved into partitions or a hypertable; null: it can';
+
+CREATE FUNCTION lastfluss.upgrade_table() RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject  regclass := lastfluss._table();
+    obstacle record;
+    size     bigint;
+    free     bigint;
+BEGIN
+    PERFORM lastfluss._require_collector();
+    IF subject IS NULL THEN
+        RAISE EXCEPTION 'there is no table to upgrade'
+        USING ERRCODE = 'undefined_table', HINT = 'The setting "table" names it; lastfluss makes it with partitions when it is missing.';
+    END IF;
+    IF EXISTS (SELECT FROM lastfluss._upgrade u WHERE u.traffic = subject AND u.finished IS NULL) THEN
+        RETURN format('%s is being moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
+    END IF;
+    obstacle := lastfluss._upgrade_obstacle(subject);
+    IF obstacle.obstacle IS NOT NULL THEN
+        RAISE EXCEPTION '%', obstacle.obstacle
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = coalesce(obstacle.advice, 'There is nothing to do.');
+    END IF;
+    SELECT pg_total_relation_size(c.oid), lastfluss._free_disk(c.reltablespace) INTO size, free FROM pg_class c WHERE c.oid = subject;
+    IF free < size THEN
+        RAISE EXCEPTION 'there is not enough room for a second copy of table %', subject
+        USING ERRCODE = 'disk_full', DETAIL = format('It has %s, and %s are free.', pg_size_pretty(size), pg_size_pretty(free)),
+              HINT = 'The old table is dropped when all rows are in the new one.';
+    END IF;
+    DELETE FROM lastfluss._upgrade u WHERE u.finished IS NOT NULL;
+    INSERT INTO lastfluss._upgrade (traffic, name) VALUES (subject, subject::text);
+    RETURN format('%s will be moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_table() IS
+'moves the plain table of the setting "table" into daily partitions, or a hypertable where TimescaleDB is installed, while collecting goes on; any number of columns, as long as it has "time", and an index on "id".
+The maintenance worker copies its rows in the order of id, some in each transaction, into a new table beside it (traffic_upgrade). Triggers note what is written meanwhile, so that it is copied too, or again. When both are equal, the new table takes the old one''s name, rights and sequence, and the old one is dropped, all in one short transaction. Until then queries see the old table, and after it the new one: at no time is a row missing or there twice, and whatever ends the server, copying goes on where it was.
+Needs room for a second copy. lastfluss.upgrade shows the progress, and lastfluss.upgrade_cancel() gives it up';
+
+CREATE FUNCTION lastfluss.upgrade_cancel() RETURNS boolean LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE lastfluss._upgrade u SET cancel = true WHERE u.traffic = lastfluss._table() AND u.finished IS NULL;
+    RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_cancel() IS
+'gives up what upgrade_table() has begun: the new table is dropped, and the old one stays as it is; false where nothing was under way';
+
+CREATE VIEW lastfluss.upgrade AS
+SELECT u.name AS relation,
+       CASE WHEN u.finished IS NOT NULL THEN 'done' WHEN u.cancel THEN 'being given up'
+            WHEN u.target IS NULL THEN 'waiting' ELSE 'copying' END AS state,
+       CASE WHEN u.finished IS NOT NULL THEN 100
+            ELSE least(round(100.0 * (u.copied - u.first_id + 1) / (u.last_id - u.first_id + 1), 1), 99.9) END AS percent,
+       u.rows, u.started, u.finished, CASE WHEN u.finished IS NULL THEN m.last_error END AS last_error
+FROM lastfluss._upgrade u
+LEFT JOIN lastfluss._maintenance m ON m.task = 'upgrade';
+COMMENT ON VIEW lastfluss.upgrade IS 'how far lastfluss.upgrade_table() is';
+COMMENT ON COLUMN lastfluss.upgrade.state IS 'waiting: for the maintenance worker; copying; done; being given up';
+COMMENT ON COLUMN lastfluss.upgrade.percent IS 'of the ids that there were at the begin';
+COMMENT ON COLUMN lastfluss.upgrade.rows IS 'rows copied so far';
+COMMENT ON COLUMN lastfluss.upgrade.last_error IS 'why it does not go on; null when all is well';
+
 /* The counter check */
 
 CREATE FUNCTION lastfluss._counter_growth(before numeric, after numeric, wraps boolean) RETURNS numeric
@@ -639,7 +932,7 @@ BEGIN
             RETURN QUERY SELECT 'warning', 'collector', 'a standby does not collect', 'It starts when the server is promoted.';
         ELSE
             RETURN QUERY SELECT 'warning', 'collector', format('the collector is starting: %s of %s receivers run', now_is.receivers, current_setting('lastfluss.receivers')),
-                'When it stays so, look at the server''s log: max_worker_processes must leave room for three workers and one for each receiver.';
+                'When it stays so, look at the server''s log: max_worker_processes must leave room for four workers and one for each receiver.';
         END IF;
     END IF;
     RETURN QUERY SELECT 'error', 'listener', 'there is no listener', 'SELECT lastfluss.add_listener(port => 2055);'
@@ -821,6 +1114,54 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
 
+CREATE FUNCTION lastfluss._doctor_storage(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+DECLARE
+    traffic   regclass := lastfluss._table();
+    retention text;
+    plain     boolean;
+    until     timestamptz;
+BEGIN
+    -- The text of an error ends with its hint.
+    RETURN QUERY SELECT 'warning', regexp_replace(m.task, '^rollup .*', 'rollups'),
+            split_part(m.last_error, ' HINT: ', 1), nullif(split_part(m.last_error, ' HINT: ', 2), '')
+        FROM lastfluss.maintenance m WHERE m.last_error IS NOT NULL;
+    RETURN QUERY SELECT 'warning', 'maintenance', format('the maintenance worker has done nothing since %s', max(m.last_run)),
+            'Look at the server''s log, and in pg_stat_activity for what it waits for.'
+        FROM lastfluss.maintenance m HAVING max(m.last_run) < now() - interval '10 min';
+    IF traffic IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT s.value INTO retention FROM lastfluss.settings s WHERE s.name = 'retention';
+    SELECT c.relkind = 'r' AND NOT lastfluss._is_hypertable(c.oid) INTO plain FROM pg_class c WHERE c.oid = traffic;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s has no partitions, so that nothing of it can be dropped by the setting retention', traffic),
+            'SELECT lastfluss.upgrade_table();'
+        WHERE plain AND retention <> 'keep';
+    IF (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'rollups') <> 'on' THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s has no index on "time", so that each step of the rollups reads all of it', traffic),
+            format('SELECT lastfluss.upgrade_table();  -- or CREATE INDEX CONCURRENTLY ON %s USING brin ("time");', traffic)
+        WHERE plain AND pg_relation_size(traffic) > 64 * 1024 * 1024 AND NOT EXISTS (
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = traffic AND a.attname = 'time' AND i.indisvalid);
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s is behind: %s buckets wait', coalesce(r.relation::text, r.name), r.waiting),
+            'It catches up by itself; lastfluss.rollups shows how far it is.'
+        FROM lastfluss.rollups r WHERE r.waiting > CASE r.name WHEN '5m' THEN 24 WHEN '1h' THEN 6 ELSE 2 END;
+    SELECT min(r.complete_until) INTO until FROM lastfluss.rollups r;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s is older than %s, and waits for the rollups, which are complete until %s', p.partition, retention, until),
+            'Look for what lastfluss.rollups says of them.'
+        FROM (SELECT * FROM lastfluss._partitions(traffic) q WHERE isfinite(q.ends) ORDER BY q.ends LIMIT 1) p
+        WHERE retention <> 'keep' AND p.ends > until AND p.ends <= now() - nullif(retention, 'keep')::interval;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_storage() IS 'part of doctor(): do rollups and retention go on?';
+
 CREATE FUNCTION lastfluss._free_disk(tablespace oid) RETURNS bigint
 AS 'MODULE_PATHNAME', 'lastfluss_free_disk' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss._free_disk(oid) IS 'octets that are free where a tablespace lies; 0 is the database''s; null: unknown';
@@ -977,7 +1318,7 @@ BEGIN
         RETURN;
     END IF;
 
-    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'disk', 'counters'] LOOP
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'storage', 'disk', 'counters'] LOOP
         BEGIN
             RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
         EXCEPTION WHEN OTHERS THEN
@@ -1178,11 +1519,13 @@ CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
-    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
+    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups, lastfluss.maintenance, lastfluss.upgrade TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
     lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._written_until(), lastfluss._estimated_rows(regclass),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
-    lastfluss._doctor_disk(), lastfluss._doctor_counters() TO pg_monitor;
+    lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
+    lastfluss._is_hypertable(regclass) TO pg_monitor;

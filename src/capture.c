@@ -23,6 +23,7 @@
 #include "lastfluss.h"
 #include "pcap.h"
 #include "prefixes.h"
+#include "rollup.h"
 #include "rows.h"
 #include "shared.h"
 #include "top.h"
@@ -270,6 +271,7 @@ typedef struct Replay
 {
 	Oid			table;
 	uint32		keep_top;
+	uint32		keep_top_share;
 	char	  **names;
 	uint32		name_count;
 	Account		account;
@@ -303,8 +305,10 @@ replay_write(Replay *replay, FlowInterval *interval)
 	};
 
 	replay_copy_rows(interval->sums, &copy);
-	copy.count = top_keep(copy.rows, copy.count, replay->keep_top);
+	copy.count = top_keep(copy.rows, copy.count, replay->keep_top, replay->keep_top_share);
 	replay->rows += traffic_write(replay->table, &copy);
+	if (copy.count > 0)
+		rollup_note(replay->table, traffic_sane_time(copy.start, copy.period));
 	interval->state = INTERVAL_FREE;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(replay->context);
@@ -369,6 +373,7 @@ replay_prepare(Replay *replay)
 
 	config_read(&settings, config, &replay->names);
 	replay->keep_top = settings.keep_top;
+	replay->keep_top_share = settings.keep_top_share;
 	replay->name_count = config->interface_count;
 	replay->table = traffic_open(settings.table);
 	allowed = pg_class_aclcheck(replay->table, GetUserId(), ACL_INSERT);

@@ -44,6 +44,7 @@ typedef struct Round
 	Account		account;
 	Intervals  *intervals;
 	uint32_t	keep_top;
+	uint32_t	keep_top_share;
 	int64_t		now;
 	int64_t		skew;			/* of the exporter's clock */
 	uint32_t	asleep;			/* so many steps the writer does nothing */
@@ -122,6 +123,7 @@ begin(Round *round, void *memory)
 	round->intervals = intervals_init(memory, buffers, entries);
 	round->intervals->rule = random_rule(round);
 	round->keep_top = (uint32_t) below(round, 8);
+	round->keep_top_share = (uint32_t) below(round, 2) * 100000;
 	round->now = START + (int64_t) below(round, 1000 * HOUR);
 	if (one_in(round, 2))
 		round->skew = (int64_t) below(round, 1000 * HOUR) - 500 * HOUR;
@@ -269,7 +271,7 @@ write_rows(Round *round, const Aggregate *sums)
 		count += aggregate_row(sums, i, &round->rows[count]);
 	}
 	count = rows_merge(round->rows, count);
-	count = top_keep(round->rows, count, round->keep_top);
+	count = top_keep(round->rows, count, round->keep_top, round->keep_top_share);
 	for (uint32_t i = 0; i < count; i++)
 		write_row(round, &round->rows[i]);
 }
