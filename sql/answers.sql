@@ -102,14 +102,21 @@ WHERE pg_temp.random('x' || k, 10) < 8;
 CREATE TABLE asked_5m (LIKE asked, peak real NOT NULL);
 CREATE TABLE asked_1h (LIKE asked_5m);
 CREATE TABLE asked_1d (LIKE asked_5m);
+CREATE TABLE asked_5m_total (LIKE asked_5m);
+CREATE TABLE asked_1h_total (LIKE asked_5m);
+CREATE TABLE asked_1d_total (LIKE asked_5m);
 CREATE PROCEDURE pg_temp.roll(name text, step interval, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name) USING since, until;
     EXECUTE format('INSERT INTO %I SELECT 1, date_bin($3, "time", ''epoch''), sum(bytes) * 8 / extract(epoch FROM $3), iface, ingress, remote_asn, local_asn, family,
         sum(bytes), sum(packets), sum(flows), max(bandwidth) FROM asked WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 6, 7, 8', 'asked_' || name)
     USING since, until, step;
+    EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name || '_total') USING since, until;
+    EXECUTE format('INSERT INTO %I SELECT 1, "time", sum(bandwidth), iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
+        FROM %I WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 8', 'asked_' || name || '_total', 'asked_' || name)
+    USING since, until;
     INSERT INTO lastfluss._rollup AS r (traffic, name, relation, complete_from, complete_until)
-    VALUES ('asked'::regclass, name, ('asked_' || name)::regclass, since, until)
+    SELECT 'asked'::regclass, n, ('asked_' || n)::regclass, since, until FROM unnest(ARRAY[name, name || '_total']) n
     ON CONFLICT ON CONSTRAINT _rollup_pkey DO UPDATE SET complete_from = least(r.complete_from, excluded.complete_from), complete_until = greatest(r.complete_until, excluded.complete_until);
 END;
 $$;
@@ -191,10 +198,10 @@ CALL pg_temp.roll('1d', '1 day', '2024-03-01 00:00', '2024-03-04 00:00');
 SELECT pg_temp.differs(60, '{1 min,5 min,15 min,1 hour,90 min,6 hours,1 day}', 'rollups'), pg_temp.sums_differ(40, 'rollups');
 
 -- Which relation serves which time
-CREATE FUNCTION pg_temp.pieces(since timestamptz, until timestamptz, step interval DEFAULT NULL)
+CREATE FUNCTION pg_temp.pieces(since timestamptz, until timestamptz, step interval DEFAULT NULL, totals boolean DEFAULT false)
 RETURNS TABLE (relation regclass, begins timestamp, ends timestamp) LANGUAGE sql AS $$
     SELECT p.relation, to_timestamp(p.begins)::timestamp, to_timestamp(p.ends)::timestamp
-    FROM lastfluss._pieces($1, $2, extract(epoch FROM $3)::bigint, true) p ORDER BY p.begins;
+    FROM lastfluss._pieces($1, $2, extract(epoch FROM $3)::bigint, true, $4) p ORDER BY p.begins;
 $$;
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 day');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '2 hours');
@@ -202,6 +209,11 @@ SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '90 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 min');
 SELECT * FROM pg_temp.pieces('2024-03-01 22:57:30', '2024-03-03 01:06');
 SELECT * FROM pg_temp.pieces('2024-03-04 17:00', '2024-03-05', '5 min');
+SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', totals => true);
+UPDATE lastfluss._rollup SET complete_from = '2024-03-04 08:00' WHERE traffic = 'asked'::regclass AND name = '1h_total';
+SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', totals => true);
+SELECT pg_temp.differs(10, '{1 hour}', 'totals');
+UPDATE lastfluss._rollup SET complete_from = '2024-03-01' WHERE traffic = 'asked'::regclass AND name = '1h_total';
 
 -- peak: of all columns the largest interval's, of fewer the rollup's buckets
 SELECT bool_and(t.peak = a.peak) FROM lastfluss.traffic('2024-03-02', '2024-03-03', '6 hours') t
@@ -231,7 +243,8 @@ CREATE TABLE kept AS TABLE asked;
 INSERT INTO lastfluss._rollup (traffic, name, relation, kept_from) VALUES ('asked'::regclass, 'raw', 'asked'::regclass, '2024-03-03');
 DELETE FROM asked WHERE "time" < '2024-03-03';
 DELETE FROM asked_5m WHERE "time" < '2024-03-02';
-UPDATE lastfluss._rollup SET kept_from = '2024-03-02', complete_from = '2024-03-02' WHERE traffic = 'asked'::regclass AND name = '5m';
+DELETE FROM asked_5m_total WHERE "time" < '2024-03-02';
+UPDATE lastfluss._rollup SET kept_from = '2024-03-02', complete_from = '2024-03-02' WHERE traffic = 'asked'::regclass AND name IN ('5m', '5m_total');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '5 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 hour');
@@ -314,7 +327,7 @@ SELECT * FROM lastfluss.percentile('silent', '2024-03-01', missing => 'skip');
 SELECT slots BETWEEN 0 AND floor(extract(epoch FROM now() - date_trunc('month', now())) / 300) AS so_far FROM lastfluss.percentile('silent') WHERE ingress
 UNION ALL SELECT true LIMIT 1;
 -- Where only hours are left, each counts as twelve slots of its mean.
-UPDATE lastfluss._rollup SET complete_until = '2024-03-05', kept_from = '2024-03-05', complete_from = '2024-03-05' WHERE traffic = 'asked'::regclass AND name = '5m';
+UPDATE lastfluss._rollup SET complete_until = '2024-03-05', kept_from = '2024-03-05', complete_from = '2024-03-05' WHERE traffic = 'asked'::regclass AND name IN ('5m', '5m_total');
 INSERT INTO lastfluss._rollup (traffic, name, relation, kept_from) VALUES ('asked'::regclass, 'raw', 'asked'::regclass, '2024-03-05');
 CALL pg_temp.roll('1h', '1 hour', '2024-03-04', '2024-03-05');
 SELECT t.iface, t.ingress, t.slots, t.without, t.slot,
@@ -397,7 +410,7 @@ ALTER TABLE asked ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customer ON asked TO regress_lastfluss_customer USING (iface = 'B');
 SET ROLE regress_lastfluss_customer;
 -- The rollup has no policy, so it is not used.
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
 SELECT DISTINCT iface FROM lastfluss.traffic('2024-03-01', '2024-03-02', '1 hour');
 SELECT iface FROM lastfluss.interface_report('1 day', until => '2024-03-02');
 SELECT asn FROM lastfluss.top_asns('1 day', until => '2024-03-02');
@@ -409,13 +422,13 @@ RESET ROLE;
 ALTER TABLE asked_1h_again ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customer ON asked_1h_again TO regress_lastfluss_customer USING (iface = 'B');
 SET ROLE regress_lastfluss_customer;
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
 SELECT DISTINCT iface FROM lastfluss.traffic('2024-03-01', '2024-03-02', '1 hour');
 RESET ROLE;
 -- a rollup that may not be read is none
 REVOKE SELECT ON asked_1h_again FROM regress_lastfluss_customer;
 SET ROLE regress_lastfluss_customer;
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
 RESET ROLE;
 REVOKE SELECT ON asked FROM regress_lastfluss_customer;
 SET ROLE regress_lastfluss_customer;
@@ -423,7 +436,7 @@ SELECT * FROM lastfluss.top_asns();
 RESET ROLE;
 
 DELETE FROM lastfluss._rollup WHERE traffic = 'asked'::regclass;
-DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_1h_again, kept;
+DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_1h_again, kept;
 DELETE FROM lastfluss.interface;
 DELETE FROM lastfluss.asn;
 SELECT lastfluss.reset('table');

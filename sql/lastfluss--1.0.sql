@@ -535,6 +535,7 @@ JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
 CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
 COMMENT ON VIEW lastfluss.rollups IS
 'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
+Beside each lies one with the sums of interfaces by direction and family, without ASNs, which graphs of interfaces are read from: traffic_5m_total, traffic_1h_total, traffic_1d_total.
 They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
 Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
 COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
@@ -1290,8 +1291,10 @@ BEGIN
     RETURN QUERY SELECT 'lastfluss.live'::regclass, period, 'live', int8multirange(int8range(NULL, NULL)), int8multirange(int8range(NULL, NULL))
         WHERE here;
     RETURN QUERY
-    SELECT c.oid::regclass, n.step, 'rollup', k.kept - coalesce(d.late, '{}'), k.kept
-    FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) n(name, step, above)
+    SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
+    FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
+          FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
+          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total')) t(kind, suffix)) n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
     JOIN pg_class c ON c.oid = r.relation
     CROSS JOIN LATERAL (SELECT int8multirange(int8range(extract(epoch FROM greatest(r.complete_from, r.kept_from))::bigint,
@@ -1304,7 +1307,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._sources() IS
-'the relations that hold traffic: table, live, rollup; the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
+'the relations that hold traffic: table, live, rollup, and total (of interfaces, without ASNs); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
 
 CREATE FUNCTION lastfluss._over() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -1374,10 +1377,10 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE $2
-           WHEN 'rollup' THEN has_table_privilege($1, 'SELECT') AND row_security_active($1) >= row_security_active($3)
            WHEN 'live' THEN has_table_privilege($1, 'SELECT') AND has_function_privilege('lastfluss._live()', 'EXECUTE')
                             AND NOT coalesce(row_security_active($3), false)
-           ELSE true END;
+           WHEN 'table' THEN true
+           ELSE has_table_privilege($1, 'SELECT') AND row_security_active($1) >= row_security_active($3) END;
 $$;
 COMMENT ON FUNCTION lastfluss._may_read(regclass, text, regclass) IS
 'whether answers to the caller use this relation: the table always, which raises the error where it may not be read; others where that is granted, and where no row-level security of the table would be passed by';
@@ -1407,7 +1410,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._step(interval, interval) IS
 'the seconds of a bucket: whole periods, or a multiple of five minutes; where no step is told, by the span';
 
-CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean,
+CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean,
     OUT relation regclass, OUT seconds bigint, OUT kind text, OUT begins bigint, OUT ends bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -1435,13 +1438,13 @@ BEGIN
     FOR source IN
         WITH readable AS (
             SELECT s.* FROM (SELECT o.*, first_value(o.relation) OVER (ORDER BY o.kind = 'table' DESC) AS traffic FROM lastfluss._sources() o) s
-            WHERE lastfluss._may_read(s.relation, s.kind, s.traffic)
+            WHERE ($5 OR s.kind <> 'total') AND lastfluss._may_read(s.relation, s.kind, s.traffic)
         )
         -- The coarsest rollups that fit the step, and the table for the rest.  Where
         -- retention has taken what these need, the finest that is left.
-        SELECT 1 AS turn, -r.seconds AS place, r.* FROM readable r WHERE r.kind = 'rollup' AND ($3 IS NULL OR $3 % r.seconds = 0)
+        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind IN ('total', 'rollup') AND ($3 IS NULL OR $3 % r.seconds = 0)
         UNION ALL SELECT 2, 0, r.* FROM readable r WHERE r.kind = 'table'
-        UNION ALL SELECT 3, r.seconds, r.* FROM readable r WHERE r.kind = 'rollup'
+        UNION ALL SELECT 3, 2 * r.seconds + (r.kind = 'rollup')::integer, r.* FROM readable r WHERE r.kind IN ('total', 'rollup')
         UNION ALL SELECT 4, 0, r.* FROM readable r WHERE r.kind = 'table'
         UNION ALL SELECT 5, 0, r.* FROM readable r WHERE r.kind = 'live' AND $4
         ORDER BY 1, 2
@@ -1467,8 +1470,8 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean) IS
-'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table';
+COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, boolean) IS
+'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; totals: without ASNs';
 
 CREATE FUNCTION lastfluss._rows(since timestamptz, until timestamptz, step bigint DEFAULT NULL, iface text[] DEFAULT NULL,
     remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL, ingress boolean DEFAULT NULL, family integer DEFAULT NULL,
@@ -1490,7 +1493,7 @@ BEGIN
         RAISE EXCEPTION 'traffic cannot be told apart by this: %', $9
         USING ERRCODE = 'invalid_parameter_value', HINT = format('Give a list of these: %s.', array_to_string(names, ', '));
     END IF;
-    FOR piece IN SELECT * FROM lastfluss._pieces($1, $2, $3, $10) LOOP
+    FOR piece IN SELECT * FROM lastfluss._pieces($1, $2, $3, $10, $5 IS NULL AND $6 IS NULL AND NOT wanted && '{remote_asn,local_asn}') LOOP
         columns := ARRAY(SELECT lastfluss._column(piece.relation, n, t) FROM unnest(names, types) WITH ORDINALITY u(n, t, i) ORDER BY i);
         -- The table may lack our columns, or have rows from before it had them.
         bytes := lastfluss._column(piece.relation, 'bytes', 'bigint');
@@ -1498,7 +1501,7 @@ BEGIN
             bytes := format('coalesce(%s, round(bandwidth::float8 * %s / 8)::bigint)', bytes, piece.seconds);
         END IF;
         peak := CASE WHEN $3 IS NULL THEN 'NULL'
-                     WHEN piece.kind <> 'rollup' THEN 'sum(bandwidth::float8)'
+                     WHEN piece.kind IN ('table', 'live') THEN 'sum(bandwidth::float8)'
                      WHEN wanted @> names THEN 'max(peak)'
                      ELSE format('sum(bytes)::float8 * 8 / %s', piece.seconds) END;
         parts := parts || format('SELECT %s AS "time", %s, sum(%s)::bigint AS bytes, sum(%s)::bigint AS packets, sum(%s)::bigint AS flows, (%s)::real AS peak, %s AS seconds'

@@ -16,6 +16,10 @@
  * from when on it is whole, and a bucket is only done again from a table that has
  * all of it.  Late rows of traffic before its kept_from are alone there: they are
  * added to the buckets, and dropped (rollup_add_late()).
+ *
+ * Most graphs are of interfaces, which thousands of ASNs have rows for.  So beside
+ * each rollup lies one with its sums by interface, direction and family, filled in
+ * the same transaction as the buckets that it is made from.
  */
 #include "postgres.h"
 
@@ -57,7 +61,10 @@ static const RollupType rollup_types[] = {
 	[ROLLUP_RAW] = {"raw", 0, TABLE_DAY, NULL},
 	[ROLLUP_5M] = {"5m", 300, TABLE_WEEK, "sums of traffic by 5 minutes; made by lastfluss, see lastfluss.rollups"},
 	[ROLLUP_1H] = {"1h", 3600, TABLE_MONTH, "sums of traffic by hour; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups"}
+	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_5M_TOTAL] = {"5m_total", 300, TABLE_MONTH, "sums of interfaces by 5 minutes, without ASNs; made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_1H_TOTAL] = {"1h_total", 3600, TABLE_YEAR, "sums of interfaces by hour, without ASNs; made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_1D_TOTAL] = {"1d_total", 86400, TABLE_YEAR, "sums of interfaces by day (UTC), without ASNs; made by lastfluss, see lastfluss.rollups"}
 };
 
 /* How many buckets the next step of a level takes. */
@@ -300,7 +307,7 @@ rollup_read_state(Rollups *rollups, RollupLevel level)
 void
 rollup_read(Rollups *rollups)
 {
-	for (RollupLevel level = ROLLUP_RAW; level <= ROLLUP_LAST; level++)
+	for (RollupLevel level = ROLLUP_RAW; level < ROLLUP_COUNT; level++)
 		rollup_read_state(rollups, level);
 }
 
@@ -618,9 +625,67 @@ rollup_source(const Rollups *rollups, RollupLevel level, TimestampTz since, Time
 	return rollups->states[ROLLUP_RAW].kept_from <= since ? ROLLUP_RAW : level;
 }
 
+/*
+ * Sums by interface.
+ */
+
+/* Its state says from when on it has all buckets: not those of before it was made. */
+static void
+rollup_total_prepare(Rollups *rollups, RollupLevel total, TimestampTz since)
+{
+	RollupState *state = &rollups->states[total];
+
+	if (!OidIsValid(state->relation) || !OidIsValid(get_rel_namespace(state->relation)))
+		*state = (RollupState) {
+			.relation = rollup_open(rollups->traffic, total),
+			.clean_from = DT_NOBEGIN,
+			.kept_from = DT_NOBEGIN,
+			.complete_from = since,
+			.complete_until = since
+		};
+	else if (state->complete_until < since)
+		state->complete_from = state->complete_until = since;
+}
+
+static void
+rollup_total_replace(Oid table, const char *source, TimestampTz since, TimestampTz until)
+{
+	const char *name = rollup_table_name(table);
+
+	table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
+					   name, rollup_time(since), rollup_time(until)));
+	table_run(psprintf("INSERT INTO %s (\"time\", bandwidth, iface, ingress, family, bytes, packets, flows, peak)"
+					   " SELECT \"time\", sum(bandwidth::float8)::real, iface, ingress, family, " ROLLUP_SUMS
+					   ", sum(bandwidth::float8)::real"
+					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY \"time\", iface, ingress, family ORDER BY 1, 3, 4, 5",
+					   name, source, rollup_time(since), rollup_time(until)));
+}
+
+/* Whole buckets, of which the rollup has just got the rows. */
+static void
+rollup_total_fill(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
+{
+	RollupLevel total = ROLLUP_TOTAL(level);
+	RollupState *state = &rollups->states[total];
+	TableUser	before;
+
+	rollup_total_prepare(rollups, total, since);
+	since = Max(since, Max(state->complete_from, state->kept_from));
+	if (since >= until)
+		return;
+	rollup_check_owner(state->relation, rollup_owner(rollups->traffic));
+	table_become(table_lock_for_rows(state->relation), &before);
+	if (rollup_has_rows(rollups->states[level].relation, since, until))
+		rollup_ensure_partitions(state->relation, total, since, until);
+	rollup_total_replace(state->relation, rollup_table_name(rollups->states[level].relation), since, until);
+	table_become_again(&before);
+	state->complete_until = Max(state->complete_until, until);
+	rollup_save_state(rollups, total);
+}
+
 /* Fills a range of buckets, which is empty unless "replace". */
 static void
-rollup_fill(const Rollups *rollups, RollupLevel level, RollupLevel source,
+rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 			TimestampTz since, TimestampTz until, bool replace)
 {
 	Oid			table = rollups->states[level].relation;
@@ -637,6 +702,7 @@ rollup_fill(const Rollups *rollups, RollupLevel level, RollupLevel source,
 		table_run(rollup_insert_statement(rollups, level, source, since, until));
 	}
 	table_become_again(&before);
+	rollup_total_fill(rollups, level, since, until);
 }
 
 /*
@@ -826,6 +892,8 @@ rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 	rollup_ensure_partitions(state->relation, level, rollup_floor(since, rollup_types[level].step), until);
 	table_run(rollup_add_statement(rollups, level, partition, since, until));
 	table_become_again(&before);
+	rollup_total_fill(rollups, level, rollup_floor(since, rollup_types[level].step),
+					  rollup_floor(until + rollup_types[level].step * USECS_PER_SEC - 1, rollup_types[level].step));
 }
 
 void
