@@ -368,7 +368,7 @@ SELECT lastfluss.reset('own_asn');
 
 /* Units and bars */
 
-SELECT b, lastfluss._units(b) FROM unnest('{0,0.004,1,1.5,999.4,999.5,1000,9994,9995,12345,999499,999500,1234567,1e9,1.2e12,3e15,5e20,-1500,infinity,NaN,NULL}'::float8[]) b;
+SELECT b, lastfluss.units(b) FROM unnest('{0,0.004,1,1.5,999.4,999.5,1000,9994,9995,12345,999499,999500,1234567,1e9,1.2e12,3e15,5e20,-1500,infinity,NaN,NULL}'::float8[]) b;
 SELECT v, '[' || lastfluss._bar(v, 100, 5) || ']' FROM unnest('{0,0.01,1,50,99.9,100,200,-5,NULL}'::float8[]) v;
 SELECT '[' || lastfluss._bar(1, 0) || ']', '[' || lastfluss._bar(1, NULL) || ']';
 

@@ -440,7 +440,7 @@ CREATE FUNCTION lastfluss._live(
     OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint,
     OUT bytes bigint, OUT packets bigint, OUT flows bigint)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'lastfluss_live' LANGUAGE C VOLATILE;
+AS 'MODULE_PATHNAME', 'lastfluss_live' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION lastfluss._live() IS 'the rows in shared memory and in files that wait to be written';
 
 CREATE TABLE lastfluss._written (
@@ -1327,7 +1327,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._own_asn() IS 'the setting own_asn, for whoever may not read the settings';
 
 CREATE FUNCTION lastfluss._asn_name(asn bigint) RETURNS text
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE $1 WHEN 0 THEN 'unknown' ELSE (SELECT a.name FROM lastfluss.asn a WHERE a.asn = $1) END;
@@ -1335,7 +1335,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._asn_name(bigint) IS 'the name of an AS, as lastfluss.asn has it';
 
 CREATE FUNCTION lastfluss._interfaces(OUT name text, OUT roles text[], OUT speed bigint)
-RETURNS SETOF record LANGUAGE plpgsql STABLE
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -1528,7 +1528,7 @@ CREATE FUNCTION lastfluss._traffic(a_since timestamptz, a_until timestamptz, a_s
     a_remote_asn bigint[], a_local_asn bigint[], a_ingress boolean, a_family integer, a_by text[], a_live boolean,
     OUT "time" timestamptz, OUT iface text, OUT ingress boolean, OUT family smallint, OUT remote_asn bigint, OUT local_asn bigint,
     OUT bytes bigint, OUT packets bigint, OUT flows bigint, OUT bandwidth real, OUT peak real)
-RETURNS SETOF record LANGUAGE plpgsql STABLE
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 SET jit = off   -- compiling would take longer than the query
 AS $_$
@@ -1579,8 +1579,8 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._begins(interval, timestamptz, timestamptz) IS 'the begin of a range that is told by how far to look back from its end, or by itself';
 
-CREATE FUNCTION lastfluss._units(bits double precision) RETURNS text
-LANGUAGE sql IMMUTABLE
+CREATE FUNCTION lastfluss.units(bits double precision) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
     -- three digits, and the unit that leaves one to three of them before the point
@@ -1590,10 +1590,10 @@ AS $$
           FROM (SELECT CASE WHEN abs($1) < 999.5 THEN 0 ELSE least(floor(log(abs($1)::numeric / 0.9995) / 3), 5)::integer END AS k) e) u
     WHERE $1 IS NOT NULL;
 $$;
-COMMENT ON FUNCTION lastfluss._units(double precision) IS 'bit/s for a reader: 1.23 Gbit/s';
+COMMENT ON FUNCTION lastfluss.units(double precision) IS 'bit/s for a reader: 1.23 Gbit/s';
 
 CREATE FUNCTION lastfluss._bar(value double precision, whole double precision, width integer DEFAULT 20) RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN getdatabaseencoding() <> 'UTF8' THEN repeat('#', round(e / 8.0)::integer)
@@ -1638,7 +1638,7 @@ WITH summed AS (
     FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
 )
 SELECT place::integer, asn, CASE WHEN place IS NULL THEN 'all the others' ELSE lastfluss._asn_name(asn) END,
-       round(ingress), round(egress), lastfluss._units(ingress), lastfluss._units(egress),
+       round(ingress), round(egress), lastfluss.units(ingress), lastfluss.units(egress),
        round(100 * bytes / sum(bytes) OVER (), 2),
        CASE WHEN place IS NULL THEN '' ELSE lastfluss._bar(bytes::float8, (max(bytes) FILTER (WHERE place IS NOT NULL) OVER ())::float8) END
 FROM shown ORDER BY place NULLS LAST$$,
@@ -1695,7 +1695,7 @@ WITH whole AS (
            sum(r.bytes) AS bytes, sum(r.bytes) FILTER (WHERE r.family = 6) AS ipv6, count(r.family) > 0 AS families
     FROM (%1$s) r GROUP BY 1 HAVING sum(r.bytes) > 0
 )
-SELECT a.iface, array_to_string(i.roles, ', '), round(a.ingress), round(a.egress), lastfluss._units(a.ingress), lastfluss._units(a.egress),
+SELECT a.iface, array_to_string(i.roles, ', '), round(a.ingress), round(a.egress), lastfluss.units(a.ingress), lastfluss.units(a.egress),
        round(100 * a.bytes / sum(a.bytes) OVER (), 2), round(100 * a.bytes / w.bytes, 2),
        CASE WHEN a.families THEN round(100 * coalesce(a.ipv6, 0) / a.bytes, 1) END,
        lastfluss._bar(a.bytes::float8, (max(a.bytes) OVER ())::float8)
@@ -1745,8 +1745,8 @@ WITH meant AS (
     FROM lastfluss._traffic($2, $3, make_interval(secs => $4), NULL, NULL, NULL, NULL, NULL, '{iface,ingress}', true) t GROUP BY 1
 )
 SELECT coalesce(m.iface, k.name), array_to_string(k.roles, ', '), k.speed, round(coalesce(m.ingress, 0)), round(coalesce(m.egress, 0)),
-       lastfluss._units(coalesce(m.ingress, 0)), lastfluss._units(coalesce(m.egress, 0)),
-       lastfluss._units(coalesce(p.ingress, 0)), lastfluss._units(coalesce(p.egress, 0)),
+       lastfluss.units(coalesce(m.ingress, 0)), lastfluss.units(coalesce(m.egress, 0)),
+       lastfluss.units(coalesce(p.ingress, 0)), lastfluss.units(coalesce(p.egress, 0)),
        round(100 * coalesce(m.ingress, 0)::numeric / k.speed, 1), round(100 * coalesce(m.egress, 0)::numeric / k.speed, 1),
        CASE WHEN m.families THEN round(100 * coalesce(m.ipv6, 0) / nullif(m.bytes, 0), 1) END,
        lastfluss._bar(greatest(m.ingress, m.egress), coalesce(k.speed, max(greatest(m.ingress, m.egress)) OVER ()))
@@ -1805,7 +1805,7 @@ WITH slot AS (
 ), ranked AS (
     SELECT c.*, CASE WHEN $4 = 'zero' THEN c.slots ELSE c.slots - c.without END AS n, CASE WHEN $4 = 'zero' THEN c.without ELSE 0 END AS zeros FROM counted c
 )
-SELECT r.iface, r.ingress, round(v.bits), lastfluss._units(v.bits), round(coalesce(r.bits, 0) / nullif(r.n, 0)),
+SELECT r.iface, r.ingress, round(v.bits), lastfluss.units(v.bits), round(coalesce(r.bits, 0) / nullif(r.n, 0)),
        round(CASE WHEN r.n > 0 THEN coalesce(r.maximum, 0) END), r.n, r.without, make_interval(secs => coalesce(r.seconds, $1))
 FROM ranked r
 CROSS JOIN LATERAL (SELECT CASE WHEN r.n > 0 THEN coalesce(min(o.bits) FILTER (WHERE o.place >= ceil($3 * r.n) - r.zeros AND ceil($3 * r.n) > r.zeros), 0) END AS bits
@@ -1904,8 +1904,8 @@ WITH candidate AS (
 ), everything AS (
     SELECT sum(r.bytes) AS bytes FROM (%4$s) r
 )
-SELECT b.place, b.asn, lastfluss._asn_name(b.asn), round(m.ingress), round(m.egress), lastfluss._units(m.ingress), lastfluss._units(m.egress),
-       round(100 * m.bytes / e.bytes, 2), round(b.bits), round(b.alone), lastfluss._units(b.bits - b.alone), lastfluss._units(b.bits - b.together),
+SELECT b.place, b.asn, lastfluss._asn_name(b.asn), round(m.ingress), round(m.egress), lastfluss.units(m.ingress), lastfluss.units(m.egress),
+       round(100 * m.bytes / e.bytes, 2), round(b.bits), round(b.alone), lastfluss.units(b.bits - b.alone), lastfluss.units(b.bits - b.together),
        lastfluss._bar(m.bytes::float8, (max(m.bytes) OVER ())::float8)
 FROM billed b JOIN meant m USING (asn) CROSS JOIN everything e ORDER BY b.place$$,
         lastfluss._rows(begins, $4, slot, transits, by_columns => '{ingress}'),
@@ -2037,8 +2037,8 @@ BEGIN
     )
     SELECT (SELECT array_agg(d.ingress ORDER BY d.x) FROM drawn d), (SELECT array_agg(d.egress ORDER BY d.x) FROM drawn d),
            lastfluss._scale((SELECT max(greatest(d.ingress, d.egress)) FROM drawn d)),
-           ARRAY[format('in:  mean %s, max %s', coalesce(lastfluss._units(avg(s.ingress)), 'none'), coalesce(lastfluss._units(max(s.ingress)), 'none')),
-                 format('out: mean %s, max %s', coalesce(lastfluss._units(avg(s.egress)), 'none'), coalesce(lastfluss._units(max(s.egress)), 'none'))]
+           ARRAY[format('in:  mean %s, max %s', coalesce(lastfluss.units(avg(s.ingress)), 'none'), coalesce(lastfluss.units(max(s.ingress)), 'none')),
+                 format('out: mean %s, max %s', coalesce(lastfluss.units(avg(s.egress)), 'none'), coalesce(lastfluss.units(max(s.egress)), 'none'))]
     INTO ins, outs, top, legend FROM series s;
 
     RETURN NEXT repeat(' ', margin + 1) || lastfluss._title($1, $3, begins, $5);
@@ -2049,8 +2049,8 @@ BEGIN
                                                     - 4 * CASE WHEN line <= $7 THEN $7 - line ELSE line - $7 - 1 END, 4), 0)
                               FROM generate_series(2 * x + 1, 2 * x + 2) i ORDER BY i) AS dots
               FROM generate_series(0, $6 - 1) x) c;
-        RETURN NEXT rtrim(lpad(CASE WHEN line IN (1, 2 * $7) THEN lastfluss._units(top)
-                                    WHEN $7 % 2 = 0 AND line IN ($7 / 2 + 1, 2 * $7 - $7 / 2) THEN lastfluss._units(top / 2) ELSE '' END, margin - 1)
+        RETURN NEXT rtrim(lpad(CASE WHEN line IN (1, 2 * $7) THEN lastfluss.units(top)
+                                    WHEN $7 % 2 = 0 AND line IN ($7 / 2 + 1, 2 * $7 - $7 / 2) THEN lastfluss.units(top / 2) ELSE '' END, margin - 1)
                           || ' ' || CASE WHEN style_ <> 'ascii' THEN chr(9474) ELSE '|' END || cells);
         IF line = $7 THEN
             FOR tick IN SELECT * FROM lastfluss._ticks(begins, $5, $6 / 12) LOOP
@@ -2126,13 +2126,13 @@ BEGIN
         FROM point p GROUP BY p.side, p.stretch
     )
     SELECT (SELECT c.top FROM scale c), (SELECT string_agg(a.path, E'\n' ORDER BY a.side, a.stretch) FROM area a),
-           format('in: mean %s, max %s; out: mean %s, max %s', coalesce(lastfluss._units(avg(s.ingress)), 'none'), coalesce(lastfluss._units(max(s.ingress)), 'none'),
-                  coalesce(lastfluss._units(avg(s.egress)), 'none'), coalesce(lastfluss._units(max(s.egress)), 'none'))
+           format('in: mean %s, max %s; out: mean %s, max %s', coalesce(lastfluss.units(avg(s.ingress)), 'none'), coalesce(lastfluss.units(max(s.ingress)), 'none'),
+                  coalesce(lastfluss.units(avg(s.egress)), 'none'), coalesce(lastfluss.units(max(s.egress)), 'none'))
     INTO top, areas, legend FROM series s;
 
     SELECT string_agg(g.line, E'\n') INTO grid FROM (
         SELECT format('<path class="grid" d="M%s %sh%s"/><text x="%s" y="%s" text-anchor="end">%s</text>',
-                      x0, y, w, x0 - 6, y + 4, CASE WHEN part = 0 THEN '0' ELSE lastfluss._units(top * abs(part)) END) AS line
+                      x0, y, w, x0 - 6, y + 4, CASE WHEN part = 0 THEN '0' ELSE lastfluss.units(top * abs(part)) END) AS line
         FROM (SELECT part, round(y0 + h / 2.0 * (1 - part), 1) AS y FROM unnest(ARRAY[1, 0.5, 0, -0.5, -1]) part) l
         UNION ALL
         SELECT format('<path class="grid" d="M%s %sv%s"/><text x="%s" y="%s" text-anchor="middle">%s</text>', x, y0, h, x, y0 + h + 16, label)
@@ -2160,7 +2160,7 @@ AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
-        '_step', '_pieces', '_rows', '_traffic', '_begins', '_units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
+        '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml'];
     relation text;
 BEGIN

@@ -23,8 +23,6 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -33,7 +31,6 @@
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -133,19 +130,6 @@ rollup_select_time(const char *query)
  * Notes.
  */
 
-static Oid
-rollup_owner(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 static void
 rollup_insert_note(Oid traffic, RollupLevel level, TimestampTz time)
 {
@@ -166,7 +150,7 @@ rollup_note(Oid traffic, TimestampTz time)
 {
 	TableUser	before;
 
-	table_become(rollup_owner(table_find("lastfluss", "_rollup_dirty")), &before);
+	table_become(table_owner(table_find("lastfluss", "_rollup_dirty")), &before);
 	rollup_insert_note(traffic, ROLLUP_FIRST, time);
 	table_become_again(&before);
 }
@@ -367,12 +351,28 @@ rollup_layout(RollupLevel level)
 static void
 rollup_check_owner(Oid relation, Oid owner)
 {
-	if (rollup_owner(relation) != owner)
+	if (table_owner(relation) != owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table \"%s\" does not belong to the owner of the traffic table", get_rel_name(relation)),
 				 errhint("Rename it, or ALTER TABLE %s OWNER TO %s;", rollup_table_name(relation),
 						 quote_identifier(GetUserNameFromId(owner, false)))));
+}
+
+/*
+ * For an AS over months.  Equal values share a list, so that it takes some percent of
+ * the table; with "time" in it, it would take three times that.
+ */
+static void
+rollup_create_index(Oid table, RollupLevel level, Oid owner)
+{
+	TableUser	before;
+
+	if (level > ROLLUP_LAST)
+		return;
+	table_become(owner, &before);
+	table_run(psprintf("CREATE INDEX ON %s (remote_asn)", rollup_table_name(table)));
+	table_become_again(&before);
 }
 
 static Oid
@@ -381,7 +381,7 @@ rollup_open(Oid traffic, RollupLevel level)
 	const char *schema = get_namespace_name(get_rel_namespace(traffic));
 	const char *relation = table_name_beside(get_rel_name(traffic), rollup_name(level));
 	TableLayout layout = rollup_layout(level);
-	Oid			owner = rollup_owner(traffic);
+	Oid			owner = table_owner(traffic);
 	Oid			table = table_find(schema, relation);
 
 	if (!OidIsValid(table) && !table_may_create(schema, owner))
@@ -392,7 +392,10 @@ rollup_open(Oid traffic, RollupLevel level)
 				 errhint("GRANT CREATE ON SCHEMA %s TO %s; or SELECT lastfluss.set('rollups', 'off');",
 						 quote_identifier(schema), quote_identifier(GetUserNameFromId(owner, false)))));
 	if (!OidIsValid(table))
+	{
 		table = table_create(schema, relation, &layout, owner);
+		rollup_create_index(table, level, owner);
+	}
 	rollup_check_owner(table, owner);
 	return table;
 }
@@ -404,7 +407,7 @@ rollup_limit(Oid table, const char *which)
 	TableUser	before;
 	TimestampTz limit;
 
-	table_become(rollup_owner(table), &before);
+	table_become(table_owner(table), &before);
 	limit = rollup_select_time(psprintf("SELECT %s(\"time\") FROM %s WHERE isfinite(\"time\")",
 										which, rollup_table_name(table)));
 	table_become_again(&before);
@@ -566,7 +569,7 @@ rollup_bucket(RollupLevel level)
 	return psprintf("date_bin('%d s', \"time\", " ROLLUP_ORIGIN ")", rollup_types[level].step);
 }
 
-/* In the order of the key, so that a range of them lies together. */
+/* By AS, so that what an AS has in a bucket lies in a page or two. */
 static char *
 rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel source,
 						TimestampTz since, TimestampTz until)
@@ -583,7 +586,7 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 		rollup_append_folded(&folded, rollups, rows.data, bucket);
 	return psprintf("INSERT INTO %s " ROLLUP_COLUMNS
 					" SELECT %s, (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real"
-					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 3, 4, 5",
+					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 5, 3, 4",
 					rollup_table_name(rollups->states[level].relation), bucket,
 					rollup_types[level].step, rollups->keep_top > 0 ? folded.data : rows.data);
 }
@@ -673,7 +676,7 @@ rollup_total_fill(Rollups *rollups, RollupLevel level, TimestampTz since, Timest
 	since = Max(since, Max(state->complete_from, state->kept_from));
 	if (since >= until)
 		return;
-	rollup_check_owner(state->relation, rollup_owner(rollups->traffic));
+	rollup_check_owner(state->relation, table_owner(rollups->traffic));
 	table_become(table_lock_for_rows(state->relation), &before);
 	if (rollup_has_rows(rollups->states[level].relation, since, until))
 		rollup_ensure_partitions(state->relation, total, since, until);
@@ -691,7 +694,7 @@ rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 	Oid			table = rollups->states[level].relation;
 	TableUser	before;
 
-	rollup_check_owner(table, rollup_owner(rollups->traffic));
+	rollup_check_owner(table, table_owner(rollups->traffic));
 	table_become(table_lock_for_rows(table), &before);
 	if (replace)
 		table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
@@ -731,7 +734,7 @@ rollup_step_end(const Rollups *rollups, RollupLevel level, RollupLevel source, T
 
 	if (rollup_buckets[level] <= ROLLUP_MAX_BUCKETS)
 		return until;
-	table_become(rollup_owner(rollups->traffic), &before);
+	table_become(table_owner(rollups->traffic), &before);
 	has_rows = rollup_has_rows(rollups->states[source].relation, since, until);
 	table_become_again(&before);
 	if (has_rows)
@@ -873,7 +876,7 @@ rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *part
 					" INSERT INTO %s " ROLLUP_COLUMNS
 					" SELECT \"time\", (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)"
 					" FROM (SELECT * FROM late UNION ALL SELECT * FROM before) b"
-					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 3, 4, 5",
+					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 5, 3, 4",
 					bucket, rows.data, table, rollup_time(rollup_floor(since, rollup_types[level].step)),
 					rollup_time(until), table, rollup_types[level].step);
 }

@@ -103,7 +103,7 @@ $router->send(map { { in => $_, out => 9, src_as => 64500, bytes => 1000 * $_, p
 $collector->wait_received;
 is($collector->sql($lately), 3000, 'what was received counts at once');
 is($collector->sql(q{SELECT incoming FROM lastfluss.top_asns('10 min') WHERE asn = 64500}),
-	$collector->sql(q{SELECT lastfluss._units(3000 * 8 / 600.0)}), 'in top lists too');
+	$collector->sql(q{SELECT lastfluss.units(3000 * 8 / 600.0)}), 'in top lists too');
 $collector->wait_for(q{SELECT intervals_waiting >= 1 FROM lastfluss.status});
 is($collector->sql($lately), 3000, 'and while it waits');
 is($collector->sql(q{SELECT count(*) FROM traffic WHERE remote_asn = 64500}), 0, 'without being in the table');
