@@ -46,10 +46,10 @@ my $sum  = $collector->sql(q{SELECT sum(bytes) FROM traffic});
 my $asks = <<'SQL' =~ s/\n$//r;
 SELECT sum(bytes) || ' ' || (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '5 days', step => '1 day', by => '{iface}')) || ' ' ||
   (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '5 days', step => '5 min', iface => '{if1}', ingress => false, by => '{ingress}')) || ' ' ||
-  (SELECT sum(share) FROM lastfluss.top_asns('5 days', 3))
+  (SELECT round(sum(share)) FROM lastfluss.top_asns('5 days', 3))
 FROM lastfluss.traffic(now() - interval '5 days', step => '1 hour')
 SQL
-my $right = "$sum $sum " . $collector->sql(q{SELECT sum(bytes) FROM traffic WHERE iface = 'if1' AND NOT ingress}) . ' 100.00';
+my $right = "$sum $sum " . $collector->sql(q{SELECT sum(bytes) FROM traffic WHERE iface = 'if1' AND NOT ingress}) . ' 100';
 
 $collector->create_extension;
 $collector->listen;
