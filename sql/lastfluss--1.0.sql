@@ -503,6 +503,29 @@ CREATE TABLE lastfluss._maintenance (
 );
 COMMENT ON TABLE lastfluss._maintenance IS 'tasks of the maintenance worker: when each was done last, and why it cannot be';
 
+CREATE VIEW lastfluss.maintenance AS SELECT task, last_run, last_error, error_at FROM lastfluss._maintenance;
+COMMENT ON VIEW lastfluss.maintenance IS 'tasks of the maintenance worker: partitions ahead, rollups, retention, upgrade';
+COMMENT ON COLUMN lastfluss.maintenance.last_run IS 'when it worked last, within a minute';
+COMMENT ON COLUMN lastfluss.maintenance.last_error IS 'why it does not work; null when all is well';
+COMMENT ON COLUMN lastfluss.maintenance.error_at IS 'since when it does not';
+
+CREATE FUNCTION lastfluss._is_hypertable(relation regclass) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found boolean := false;
+BEGIN
+    IF to_regclass('timescaledb_information.hypertables') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM timescaledb_information.hypertables h
+            JOIN pg_namespace n ON n.nspname = h.hypertable_schema
+            JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = h.hypertable_name WHERE c.oid = $1)'
+        INTO found USING $1;
+    END IF;
+    RETURN found;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_hypertable(regclass) IS 'is it a hypertable of TimescaleDB?';
+
 CREATE FUNCTION lastfluss._written_until() RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'lastfluss_written_until' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION lastfluss._written_until() IS 'all intervals that began before are in traffic; null: unknown';
@@ -559,7 +582,8 @@ BEGIN
     INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
     SELECT r.traffic, r.name, t
     FROM lastfluss._rollup r
-    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from),
+    JOIN lastfluss._rollup s ON s.traffic = r.traffic AND s.name = 'raw'
+    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from, s.kept_from),
                                least($2, r.complete_until) - interval '1 us', interval '5 min') t
     WHERE r.traffic = lastfluss._table() AND r.name = '5m';
     GET DIAGNOSTICS noted = ROW_COUNT;
@@ -627,9 +651,7 @@ BEGIN
     IF kind = 'p' THEN
         obstacle := format('table %s is partitioned already', $1);
         RETURN;
-    ELSIF to_regclass('timescaledb_information.hypertables') IS NOT NULL
-          AND EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-                      WHERE i.inhparent = $1 AND n.nspname = '_timescaledb_internal') THEN
+    ELSIF lastfluss._is_hypertable($1) THEN
         obstacle := format('table %s is a hypertable already', $1);
         RETURN;
     ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
@@ -911,7 +933,7 @@ BEGIN
             RETURN QUERY SELECT 'warning', 'collector', 'a standby does not collect', 'It starts when the server is promoted.';
         ELSE
             RETURN QUERY SELECT 'warning', 'collector', format('the collector is starting: %s of %s receivers run', now_is.receivers, current_setting('lastfluss.receivers')),
-                'When it stays so, look at the server''s log: max_worker_processes must leave room for three workers and one for each receiver.';
+                'When it stays so, look at the server''s log: max_worker_processes must leave room for four workers and one for each receiver.';
         END IF;
     END IF;
     RETURN QUERY SELECT 'error', 'listener', 'there is no listener', 'SELECT lastfluss.add_listener(port => 2055);'
@@ -1093,6 +1115,54 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
 
+CREATE FUNCTION lastfluss._doctor_storage(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+DECLARE
+    traffic   regclass := lastfluss._table();
+    retention text;
+    plain     boolean;
+    until     timestamptz;
+BEGIN
+    -- The text of an error ends with its hint.
+    RETURN QUERY SELECT 'warning', regexp_replace(m.task, '^rollup .*', 'rollups'),
+            split_part(m.last_error, ' HINT: ', 1), nullif(split_part(m.last_error, ' HINT: ', 2), '')
+        FROM lastfluss.maintenance m WHERE m.last_error IS NOT NULL;
+    RETURN QUERY SELECT 'warning', 'maintenance', format('the maintenance worker has done nothing since %s', max(m.last_run)),
+            'Look at the server''s log, and in pg_stat_activity for what it waits for.'
+        FROM lastfluss.maintenance m HAVING max(m.last_run) < now() - interval '10 min';
+    IF traffic IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT s.value INTO retention FROM lastfluss.settings s WHERE s.name = 'retention';
+    SELECT c.relkind = 'r' AND NOT lastfluss._is_hypertable(c.oid) INTO plain FROM pg_class c WHERE c.oid = traffic;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s has no partitions, so that nothing of it can be dropped by the setting retention', traffic),
+            'SELECT lastfluss.upgrade_table();'
+        WHERE plain AND retention <> 'keep';
+    IF (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'rollups') <> 'on' THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s has no index on "time", so that each step of the rollups reads all of it', traffic),
+            format('SELECT lastfluss.upgrade_table();  -- or CREATE INDEX CONCURRENTLY ON %s USING brin ("time");', traffic)
+        WHERE plain AND pg_relation_size(traffic) > 64 * 1024 * 1024 AND NOT EXISTS (
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = traffic AND a.attname = 'time' AND i.indisvalid);
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s is behind: %s buckets wait', coalesce(r.relation::text, r.name), r.waiting),
+            'It catches up by itself; lastfluss.rollups shows how far it is.'
+        FROM lastfluss.rollups r WHERE r.waiting > CASE r.name WHEN '5m' THEN 24 WHEN '1h' THEN 6 ELSE 2 END;
+    SELECT min(r.complete_until) INTO until FROM lastfluss.rollups r;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s is older than %s, and waits for the rollups, which are complete until %s', p.partition, retention, until),
+            'Look for what lastfluss.rollups says of them.'
+        FROM (SELECT * FROM lastfluss._partitions(traffic) q WHERE isfinite(q.ends) ORDER BY q.ends LIMIT 1) p
+        WHERE retention <> 'keep' AND p.ends > until AND p.ends <= now() - nullif(retention, 'keep')::interval;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_storage() IS 'part of doctor(): do rollups and retention go on?';
+
 CREATE FUNCTION lastfluss._free_disk(tablespace oid) RETURNS bigint
 AS 'MODULE_PATHNAME', 'lastfluss_free_disk' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss._free_disk(oid) IS 'octets that are free where a tablespace lies; 0 is the database''s; null: unknown';
@@ -1249,7 +1319,7 @@ BEGIN
         RETURN;
     END IF;
 
-    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'disk', 'counters'] LOOP
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'storage', 'disk', 'counters'] LOOP
         BEGIN
             RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
         EXCEPTION WHEN OTHERS THEN
@@ -2367,7 +2437,7 @@ CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
-    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups, lastfluss.upgrade TO pg_monitor;
+    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups, lastfluss.maintenance, lastfluss.upgrade TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
@@ -2375,4 +2445,5 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._written_until(), lastfluss._estimated_rows(regclass),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
-    lastfluss._doctor_disk(), lastfluss._doctor_counters() TO pg_monitor;
+    lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
+    lastfluss._is_hypertable(regclass) TO pg_monitor;

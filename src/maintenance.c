@@ -41,6 +41,7 @@
 
 #define MAINTENANCE_TICK			5000	/* milliseconds to sleep at the most */
 #define MAINTENANCE_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
+#define MAINTENANCE_SUMMARIZE_SECONDS 30	/* indexes are brought up to date after so many */
 #define MAINTENANCE_COUNTER_SECONDS	600 /* counters are looked at after so many */
 
 /* A piece of work; its name is that in lastfluss._maintenance. */
@@ -61,6 +62,7 @@ typedef struct Maintenance
 	Oid			traffic;		/* InvalidOid: it is not there */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
 	Oid			ahead_for;		/* the table that this was done for */
+	TimestampTz summarize_at;	/* when indexes are to be brought up to date */
 	TimestampTz counters_at;	/* when old counters are to be deleted */
 } Maintenance;
 
@@ -332,6 +334,22 @@ maintenance_roll_up(RollupLevel level)
 	return rollup_advance(&rollups, level, until) == ROLLUP_MORE;
 }
 
+/* Before a step, and not for each: new rows are few while the next minutes go by. */
+static bool
+maintenance_summarize(void)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Rollups		rollups;
+
+	if (!maintenance.settings.rollups || now < maintenance.summarize_at)
+		return false;
+	rollups = maintenance_rollups();
+	rollup_summarize(&rollups, ROLLUP_RAW);
+	rollup_summarize(&rollups, ROLLUP_5M);
+	maintenance.summarize_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_SUMMARIZE_SECONDS * 1000);
+	return false;
+}
+
 static bool
 maintenance_roll_up_5m(void)
 {
@@ -384,6 +402,7 @@ maintenance_upgrade(void)
 
 static MaintenanceTask maintenance_tasks[] = {
 	{.name = "partitions",.what = "make partitions ahead",.work = maintenance_make_ahead},
+	{.name = "indexes",.what = "bring indexes up to date",.work = maintenance_summarize},
 	{.name = "rollup 5m",.what = "sum up 5 minutes",.work = maintenance_roll_up_5m},
 	{.name = "rollup 1h",.what = "sum up hours",.work = maintenance_roll_up_1h},
 	{.name = "rollup 1d",.what = "sum up days",.work = maintenance_roll_up_1d},

@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -17,15 +18,18 @@
 #include "partitioning/partbounds.h"
 #include "partitioning/partdesc.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/partcache.h"
 #include "utils/rel.h"
+#include "utils/resowner.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
 #include "table.h"
 
 #define PARTITION_DAYS_AHEAD	3
+#define PARTITION_COLUMN_DAYS	7	/* chunks go to the columnstore when they are so old */
 
 /* The length of chunks, which begin at multiples of it. */
 static const int partition_days[] = {
@@ -78,6 +82,55 @@ partition_columns(const TableLayout *layout)
 	return columns.data;
 }
 
+/*
+ * Old chunks by columns, where TimescaleDB's licence edition has that; rows that
+ * come late, and buckets that are done again, are written there all the same.
+ */
+static void
+partition_use_columnstore(const char *table, const TableLayout *layout, const char *timescale)
+{
+	table_run(psprintf("ALTER TABLE %s SET (timescaledb.compress,"
+					   " timescaledb.compress_segmentby = %s, timescaledb.compress_orderby = 'time')",
+					   table, quote_literal_cstr(layout->segments)));
+	table_run(psprintf("SELECT %s.add_compression_policy(%s, compress_after => interval '%d days')",
+					   quote_identifier(timescale), quote_literal_cstr(table),
+					   Max(PARTITION_COLUMN_DAYS, 2 * partition_days[layout->width])));
+}
+
+/* Rows are kept without it, too. */
+static void
+partition_try_columnstore(const char *table, const TableLayout *layout, const char *timescale)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const char *license = GetConfigOption("timescaledb.license", true, false);
+
+	if (layout->segments == NULL || license == NULL || strcmp(license, "timescale") != 0)
+		return;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		partition_use_columnstore(table, layout, timescale);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		ereport(lastfluss_elevel(LOG_RANK_WARNING),
+				(errcode(error->sqlerrcode),
+				 errmsg("lastfluss: table %s has no columnstore: %s", table, error->message)));
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+}
+
 static void
 partition_create_parent(const char *table, const char *columns, const TableLayout *layout)
 {
@@ -86,9 +139,12 @@ partition_create_parent(const char *table, const char *columns, const TableLayou
 	table_run(psprintf("CREATE TABLE %s (%s)%s", table, columns,
 					   timescale ? "" : " PARTITION BY RANGE (\"time\")"));
 	if (timescale)
+	{
 		table_run(psprintf("SELECT %s.create_hypertable(%s, 'time', chunk_time_interval => interval '%d days')",
 						   quote_identifier(timescale), quote_literal_cstr(table),
 						   partition_days[layout->width]));
+		partition_try_columnstore(table, layout, timescale);
+	}
 	else
 		/* Rows come in the order of time, so that this index stays tiny. */
 		table_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));

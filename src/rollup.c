@@ -604,9 +604,12 @@ rollup_ensure_partitions(Oid table, RollupLevel level, TimestampTz since, Timest
 {
 	TableLayout layout = rollup_layout(level);
 
-	/* A step is shorter than two of them. */
-	if (partition_ensure(table, &layout, since))
-		CommandCounterIncrement();
+	/* No partition is shorter than a week. */
+	for (TimestampTz time = since; time < until; time += 7 * USECS_PER_DAY)
+	{
+		if (partition_ensure(table, &layout, time))
+			CommandCounterIncrement();
+	}
 	if (partition_ensure(table, &layout, until - 1))
 		CommandCounterIncrement();
 }
@@ -709,6 +712,25 @@ rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 }
 
 /*
+ * Where rows were added, the index does not say which; until the next VACUUM, each
+ * step would read all of them.
+ */
+void
+rollup_summarize(const Rollups *rollups, RollupLevel level)
+{
+	TimestampTz from = rollups->states[level + 1].complete_until;
+
+	if (TIMESTAMP_IS_NOBEGIN(from) || !OidIsValid(get_rel_namespace(rollups->states[level].relation)) ||
+		table_kind(rollups->states[level].relation) != TABLE_PARTITIONED)
+		return;
+	table_run(psprintf("SELECT brin_summarize_new_values(i.indexrelid) FROM lastfluss._partitions(%u::oid::regclass) p"
+					   " JOIN pg_index i ON i.indrelid = p.partition JOIN pg_class c ON c.oid = i.indexrelid"
+					   " JOIN pg_am m ON m.oid = c.relam WHERE m.amname = 'brin'"
+					   " AND p.ends > %s::timestamptz AND p.starts < %s::timestamptz + interval '1 day'",
+					   rollups->states[level].relation, rollup_time(from), rollup_time(from)));
+}
+
+/*
  * Going on.
  */
 
@@ -792,9 +814,12 @@ rollup_advance(Rollups *rollups, RollupLevel level, TimestampTz until)
  * Doing it again.
  */
 
-/* The first bucket that is to be done again; DT_NOBEGIN: none. */
-static TimestampTz
-rollup_next_dirty(const Rollups *rollups, RollupLevel level)
+/*
+ * The first buckets that are to be done again, as far as they follow one another;
+ * false where there are none.
+ */
+static bool
+rollup_next_dirty(const Rollups *rollups, RollupLevel level, TimestampTz *since, TimestampTz *until)
 {
 	const RollupState *state = &rollups->states[level];
 	TimestampTz kept_from = level == ROLLUP_FIRST ? rollups->states[ROLLUP_RAW].kept_from : DT_NOBEGIN;
@@ -805,48 +830,74 @@ rollup_next_dirty(const Rollups *rollups, RollupLevel level)
 		TimestampTzGetDatum(kept_from),
 		TimestampTzGetDatum(state->complete_until)
 	};
-	TimestampTz found;
+	bool		isnull;
 
-	rollup_execute("SELECT min(\"time\") FROM lastfluss._rollup_dirty"
-				   " WHERE traffic = $1 AND name = $2 AND \"time\" >= $3 AND \"time\" < $4",
+	rollup_execute(psprintf("SELECT DISTINCT %s FROM lastfluss._rollup_dirty"
+							" WHERE traffic = $1 AND name = $2 AND \"time\" >= $3 AND \"time\" < $4"
+							" ORDER BY 1 LIMIT %d", rollup_bucket(level), ROLLUP_MAX_BUCKETS),
 				   lengthof(types), types, values);
-	found = rollup_result_time(1);
-	return TIMESTAMP_IS_NOBEGIN(found) ? found : rollup_floor(found, rollup_types[level].step);
+	if (SPI_processed == 0)
+		return false;
+	*since = rollup_result_time(1);
+	*until = *since;
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		if (DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &isnull)) != *until)
+			break;
+		*until += rollup_types[level].step * USECS_PER_SEC;
+	}
+	return true;
+}
+
+/* The buckets of the next level that have these. */
+static void
+rollup_note_above(const Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
+{
+	int			step;
+
+	if (level == ROLLUP_LAST)
+		return;
+	step = rollup_types[level + 1].step;
+	for (TimestampTz bucket = rollup_floor(since, step); bucket < until; bucket += step * USECS_PER_SEC)
+		rollup_insert_note(rollups->traffic, level + 1, bucket);
 }
 
 static void
-rollup_redo_bucket(Rollups *rollups, RollupLevel level, TimestampTz bucket)
+rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
 {
 	RollupState *state = &rollups->states[level];
-	TimestampTz until = bucket + rollup_types[level].step * USECS_PER_SEC;
-	RollupLevel source = rollup_source(rollups, level, bucket, until);
+	RollupLevel source;
 
-	rollup_delete_notes(rollups->traffic, level, bucket, until);
+	rollup_delete_notes(rollups->traffic, level, since, until);
+	rollup_note_above(rollups, level, since, until);
+	since = Max(since, state->kept_from);
+	if (since >= until)
+		return;
 	/* Rows before the first ones: an old capture, say. */
-	if (bucket < state->complete_from && bucket >= state->kept_from)
+	if (since < state->complete_from)
 	{
-		state->complete_from = bucket;
+		state->complete_from = since;
 		rollup_save_state(rollups, level);
 	}
-	if (source != level && bucket >= state->kept_from)
-		rollup_fill(rollups, level, source, bucket, until, true);
-	if (level < ROLLUP_LAST)
-		rollup_insert_note(rollups->traffic, level + 1, bucket);
+	source = rollup_source(rollups, level, since, until);
+	if (source != level)
+		rollup_fill(rollups, level, source, since, until, true);
 }
 
 RollupResult
 rollup_redo(Rollups *rollups, RollupLevel level)
 {
-	TimestampTz bucket;
+	TimestampTz since;
+	TimestampTz until;
 	instr_time	started;
 
 	if (TIMESTAMP_IS_NOBEGIN(rollups->states[level].complete_until))
 		return ROLLUP_UP_TO_DATE;
 	INSTR_TIME_SET_CURRENT(started);
-	while (!TIMESTAMP_IS_NOBEGIN(bucket = rollup_next_dirty(rollups, level)))
+	while (rollup_next_dirty(rollups, level, &since, &until))
 	{
-		rollup_redo_bucket(rollups, level, bucket);
-		if (rollup_milliseconds(started) > ROLLUP_STEP_MS)
+		rollup_redo_range(rollups, level, since, until);
+		if (rollup_milliseconds(started) > ROLLUP_STEP_MS / 2)
 			return ROLLUP_MORE;
 	}
 	return ROLLUP_UP_TO_DATE;

@@ -75,6 +75,9 @@ extern void rollup_prepare(Rollups *rollups, RollupLevel level);
  */
 extern RollupResult rollup_advance(Rollups *rollups, RollupLevel level, TimestampTz until);
 
+/* Brings the indexes of a table up to date that the next level will read. */
+extern void rollup_summarize(const Rollups *rollups, RollupLevel level);
+
 /* Does some of those again that rows were written for when they were done. */
 extern RollupResult rollup_redo(Rollups *rollups, RollupLevel level);
 

@@ -37,6 +37,7 @@ typedef struct TableLayout
 	const char *comment;
 	const char *first;			/* columns before "time", as CREATE TABLE has them */
 	const char *constraint;		/* behind the last column */
+	const char *segments;		/* columns by which a columnstore is split, or NULL */
 	const TableColumn *columns;
 	int			column_count;
 } TableLayout;

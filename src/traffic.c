@@ -6,6 +6,7 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -57,6 +58,7 @@ enum TrafficColumn
 
 static const TableLayout traffic_layout = {
 	.width = TABLE_DAY,
+	.segments = "iface, ingress",
 	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss",
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
@@ -65,6 +67,7 @@ static const TableLayout traffic_layout = {
 };
 
 static const TableLayout traffic_rollup = {
+	.segments = "iface, ingress",
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
 	.columns = traffic_columns,
@@ -82,9 +85,14 @@ traffic_open(const char *name)
 	Oid			table;
 
 	table_split_name(name, &schema, &relation);
-	table = table_find(schema, relation);
-	if (OidIsValid(table))
-		return table;
+	/* While we wait for the lock, upgrade_table() may put another in its place. */
+	while (OidIsValid(table = table_find(schema, relation)))
+	{
+		LockRelationOid(table, RowExclusiveLock);
+		if (table_find(schema, relation) == table)
+			return table;
+		UnlockRelationOid(table, RowExclusiveLock);
+	}
 	return table_create(schema, relation, &traffic_layout, table_database_owner());
 }
 

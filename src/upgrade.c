@@ -153,21 +153,49 @@ upgrade_drop_triggers(const Upgrade *upgrade)
 	table_run(psprintf("DROP TRIGGER IF EXISTS lastfluss_truncate ON %s", upgrade->from));
 }
 
+static void
+upgrade_check_name(const Upgrade *upgrade, const char *name)
+{
+	if (OidIsValid(get_relname_relid(name, get_rel_namespace(upgrade->traffic))))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_TABLE),
+				 errmsg("there is a table \"%s\" already", name),
+				 errhint("If it is left over from an upgrade, drop it; else rename it.")));
+}
+
+/* The first and last id, as the owner: an index may have functions of his. */
+static void
+upgrade_find_ids(const Upgrade *upgrade, int64 *first, int64 *last)
+{
+	TableUser	before;
+	bool		isnull;
+
+	table_become(table_lock_for_rows(upgrade->traffic), &before);
+	table_run(psprintf("SELECT coalesce(min(id), 1)::bigint, coalesce(max(id), 1)::bigint FROM %s",
+					   upgrade->from));
+	table_become_again(&before);
+	*first = DatumGetInt64(upgrade_value(1, &isnull));
+	*last = DatumGetInt64(upgrade_value(2, &isnull));
+}
+
 /* From here on the triggers see everything, so that copying may begin. */
 static void
 upgrade_begin(Upgrade *upgrade)
 {
 	TableUser	before;
 	const char *name = table_name_beside(get_rel_name(upgrade->traffic), "upgrade");
+	int64		first;
+	int64		last;
 
+	upgrade_check_name(upgrade, name);
 	table_become(table_lock_for_rows(upgrade->traffic), &before);
 	upgrade->target = traffic_create_like(upgrade->traffic, name);
 	table_become_again(&before);
 	upgrade_create_triggers(upgrade);
-	table_run(psprintf("UPDATE lastfluss._upgrade SET target = %u, first_id = r.first, last_id = r.last,"
-					   " copied = r.first - 1 FROM (SELECT coalesce(min(id), 1) AS first,"
-					   " coalesce(max(id), 1) AS last FROM %s) r WHERE traffic = %u",
-					   upgrade->target, upgrade->from, upgrade->traffic));
+	upgrade_find_ids(upgrade, &first, &last);
+	table_run(psprintf("UPDATE lastfluss._upgrade SET target = %u, first_id = " INT64_FORMAT
+					   ", last_id = " INT64_FORMAT ", copied = " INT64_FORMAT " WHERE traffic = %u",
+					   upgrade->target, first, last, first - 1, upgrade->traffic));
 }
 
 static void
@@ -194,12 +222,15 @@ upgrade_give_up(Upgrade *upgrade)
 static int64
 upgrade_find_end(const Upgrade *upgrade, int64 after, int limit, int64 *count)
 {
+	TableUser	before;
 	int64		last;
 	bool		isnull;
 
+	table_become(table_lock_for_rows(upgrade->traffic), &before);
 	table_run(psprintf("SELECT max(id)::bigint, count(*) FROM"
 					   " (SELECT id FROM %s WHERE id > " INT64_FORMAT " ORDER BY id LIMIT %d) r",
 					   upgrade->from, after, limit));
+	table_become_again(&before);
 	last = DatumGetInt64(upgrade_value(1, &isnull));
 	if (isnull)
 		last = after;
