@@ -876,6 +876,11 @@ rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, Timest
 	/* Rows before the first ones: an old capture, say. */
 	if (since < state->complete_from)
 	{
+		RollupState *total = &rollups->states[ROLLUP_TOTAL(level)];
+
+		/* There is nothing between, and so far it had all of it. */
+		if (total->complete_from == state->complete_from)
+			total->complete_from = since;
 		state->complete_from = since;
 		rollup_save_state(rollups, level);
 	}

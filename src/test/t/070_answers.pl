@@ -84,6 +84,18 @@ is(wrong_answers($asks, $right, q{SELECT sum(waiting) = 0 FROM lastfluss.rollups
 	'rows that come late count at once, and once');
 is($collector->sql(q{SELECT sum(bytes) FROM traffic_1d_total WHERE "time" < date_trunc('day', now())}),
 	$collector->sql(q{SELECT sum(bytes) FROM traffic WHERE "time" < date_trunc('day', now())}), 'in the sums of interfaces too');
+# Rows of before the first ones.
+$collector->sql(<<'SQL');
+BEGIN;
+INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, family, bytes) VALUES (date_trunc('day', now()) - interval '9 days', 1, 'if0', true, 98, 4, 77);
+INSERT INTO lastfluss._rollup_dirty VALUES ('traffic'::regclass, '5m', date_trunc('day', now()) - interval '9 days');
+COMMIT;
+SQL
+$collector->wait_for('SELECT sum(waiting) = 0 FROM lastfluss.rollups');
+is($collector->sql(<<'SQL'), 'total 77', 'older rows come into the sums of interfaces');
+SELECT string_agg(DISTINCT p.kind, ' ') || ' ' || (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '10 days', now() - interval '8 days', '1 day', by => '{}'))
+FROM lastfluss._pieces(date_trunc('day', now()) - interval '9 days', date_trunc('day', now()) - interval '8 days', 86400, false, true) p
+SQL
 # One that somebody has dropped is made again, and used from there on only.
 $collector->sql(q{DROP TABLE traffic_1h_total});
 is($collector->sql($asks), $right, 'a rollup that was dropped is not used');
