@@ -1,6 +1,7 @@
 /*
  * maintenance.c
- *	  What the tables need beside their rows: partitions ahead, rollups, retention.
+ *	  What the tables need beside their rows: partitions ahead, rollups, retention,
+ *	  and upgrade_table().
  *
  * All of it is done in short transactions, one after the other, each of which
  * leaves the tables right.  Locks that others would wait for are not waited for

@@ -614,10 +614,7 @@ rollup_ensure_partitions(Oid table, RollupLevel level, TimestampTz since, Timest
 		CommandCounterIncrement();
 }
 
-/*
- * The coarsest table below a level that has all of a range; InvalidOid's level,
- * the level itself, where there is none.
- */
+/* The coarsest table below a level that has all of a range; the level itself: none has. */
 static RollupLevel
 rollup_source(const Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
 {

@@ -50,7 +50,7 @@ typedef struct Rollups
 typedef enum RollupResult
 {
 	ROLLUP_UP_TO_DATE,
-	ROLLUP_MORE,				/* something was done, and more may be left */
+	ROLLUP_MORE					/* something was done, and more may be left */
 } RollupResult;
 
 /* "5m", and "raw" for traffic itself. */

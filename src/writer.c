@@ -4,6 +4,7 @@
  *
  * One interval is one transaction, in which the table _written notes its
  * sequence number: what is noted there is never inserted again (see shared.c).
+ * _rollup_dirty gets its time, for the maintenance worker (see rollup.c).
  * Whatever goes wrong, the interval stays where it is, in its buffer or in a
  * file, and is tried again; status tells the error all the while, the log once.
  * What the keeper has saved of earlier runs of the server is written first.
