@@ -96,6 +96,10 @@ retention_drop(Rollups *rollups, char *const *retention, bool rollups_on)
 	{
 		if (retention_drop_level(rollups, level, retention[level], rollups_on))
 			return true;
+		/* Nothing is made from the sums by interface. */
+		if (level != ROLLUP_RAW &&
+			retention_drop_level(rollups, ROLLUP_TOTAL(level), retention[level], false))
+			return true;
 	}
 	return false;
 }

@@ -16,11 +16,13 @@
  * from when on it is whole, and a bucket is only done again from a table that has
  * all of it.  Late rows of traffic before its kept_from are alone there: they are
  * added to the buckets, and dropped (rollup_add_late()).
+ *
+ * Most graphs are of interfaces, which thousands of ASNs have rows for.  So beside
+ * each rollup lies one with its sums by interface, direction and family, filled in
+ * the same transaction as the buckets that it is made from.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -29,7 +31,6 @@
 #include "portability/instr_time.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -57,7 +58,10 @@ static const RollupType rollup_types[] = {
 	[ROLLUP_RAW] = {"raw", 0, TABLE_DAY, NULL},
 	[ROLLUP_5M] = {"5m", 300, TABLE_WEEK, "sums of traffic by 5 minutes; made by lastfluss, see lastfluss.rollups"},
 	[ROLLUP_1H] = {"1h", 3600, TABLE_MONTH, "sums of traffic by hour; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups"}
+	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_5M_TOTAL] = {"5m_total", 300, TABLE_MONTH, "sums of interfaces by 5 minutes, without ASNs; made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_1H_TOTAL] = {"1h_total", 3600, TABLE_YEAR, "sums of interfaces by hour, without ASNs; made by lastfluss, see lastfluss.rollups"},
+	[ROLLUP_1D_TOTAL] = {"1d_total", 86400, TABLE_YEAR, "sums of interfaces by day (UTC), without ASNs; made by lastfluss, see lastfluss.rollups"}
 };
 
 /* How many buckets the next step of a level takes. */
@@ -126,19 +130,6 @@ rollup_select_time(const char *query)
  * Notes.
  */
 
-static Oid
-rollup_owner(Oid relation)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", relation);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 static void
 rollup_insert_note(Oid traffic, RollupLevel level, TimestampTz time)
 {
@@ -159,7 +150,7 @@ rollup_note(Oid traffic, TimestampTz time)
 {
 	TableUser	before;
 
-	table_become(rollup_owner(table_find("lastfluss", "_rollup_dirty")), &before);
+	table_become(table_owner(table_find("lastfluss", "_rollup_dirty")), &before);
 	rollup_insert_note(traffic, ROLLUP_FIRST, time);
 	table_become_again(&before);
 }
@@ -300,7 +291,7 @@ rollup_read_state(Rollups *rollups, RollupLevel level)
 void
 rollup_read(Rollups *rollups)
 {
-	for (RollupLevel level = ROLLUP_RAW; level <= ROLLUP_LAST; level++)
+	for (RollupLevel level = ROLLUP_RAW; level < ROLLUP_COUNT; level++)
 		rollup_read_state(rollups, level);
 }
 
@@ -360,12 +351,28 @@ rollup_layout(RollupLevel level)
 static void
 rollup_check_owner(Oid relation, Oid owner)
 {
-	if (rollup_owner(relation) != owner)
+	if (table_owner(relation) != owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table \"%s\" does not belong to the owner of the traffic table", get_rel_name(relation)),
 				 errhint("Rename it, or ALTER TABLE %s OWNER TO %s;", rollup_table_name(relation),
 						 quote_identifier(GetUserNameFromId(owner, false)))));
+}
+
+/*
+ * For an AS over months.  Equal values share a list, so that it takes some percent of
+ * the table; with "time" in it, it would take three times that.
+ */
+static void
+rollup_create_index(Oid table, RollupLevel level, Oid owner)
+{
+	TableUser	before;
+
+	if (level > ROLLUP_LAST)
+		return;
+	table_become(owner, &before);
+	table_run(psprintf("CREATE INDEX ON %s (remote_asn)", rollup_table_name(table)));
+	table_become_again(&before);
 }
 
 static Oid
@@ -374,7 +381,7 @@ rollup_open(Oid traffic, RollupLevel level)
 	const char *schema = get_namespace_name(get_rel_namespace(traffic));
 	const char *relation = table_name_beside(get_rel_name(traffic), rollup_name(level));
 	TableLayout layout = rollup_layout(level);
-	Oid			owner = rollup_owner(traffic);
+	Oid			owner = table_owner(traffic);
 	Oid			table = table_find(schema, relation);
 
 	if (!OidIsValid(table) && !table_may_create(schema, owner))
@@ -385,7 +392,10 @@ rollup_open(Oid traffic, RollupLevel level)
 				 errhint("GRANT CREATE ON SCHEMA %s TO %s; or SELECT lastfluss.set('rollups', 'off');",
 						 quote_identifier(schema), quote_identifier(GetUserNameFromId(owner, false)))));
 	if (!OidIsValid(table))
+	{
 		table = table_create(schema, relation, &layout, owner);
+		rollup_create_index(table, level, owner);
+	}
 	rollup_check_owner(table, owner);
 	return table;
 }
@@ -397,7 +407,7 @@ rollup_limit(Oid table, const char *which)
 	TableUser	before;
 	TimestampTz limit;
 
-	table_become(rollup_owner(table), &before);
+	table_become(table_owner(table), &before);
 	limit = rollup_select_time(psprintf("SELECT %s(\"time\") FROM %s WHERE isfinite(\"time\")",
 										which, rollup_table_name(table)));
 	table_become_again(&before);
@@ -559,7 +569,7 @@ rollup_bucket(RollupLevel level)
 	return psprintf("date_bin('%d s', \"time\", " ROLLUP_ORIGIN ")", rollup_types[level].step);
 }
 
-/* In the order of the key, so that a range of them lies together. */
+/* By AS, so that what an AS has in a bucket lies in a page or two. */
 static char *
 rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel source,
 						TimestampTz since, TimestampTz until)
@@ -576,7 +586,7 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 		rollup_append_folded(&folded, rollups, rows.data, bucket);
 	return psprintf("INSERT INTO %s " ROLLUP_COLUMNS
 					" SELECT %s, (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real"
-					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 3, 4, 5",
+					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 5, 3, 4",
 					rollup_table_name(rollups->states[level].relation), bucket,
 					rollup_types[level].step, rollups->keep_top > 0 ? folded.data : rows.data);
 }
@@ -618,15 +628,73 @@ rollup_source(const Rollups *rollups, RollupLevel level, TimestampTz since, Time
 	return rollups->states[ROLLUP_RAW].kept_from <= since ? ROLLUP_RAW : level;
 }
 
+/*
+ * Sums by interface.
+ */
+
+/* Its state says from when on it has all buckets: not those of before it was made. */
+static void
+rollup_total_prepare(Rollups *rollups, RollupLevel total, TimestampTz since)
+{
+	RollupState *state = &rollups->states[total];
+
+	if (!OidIsValid(state->relation) || !OidIsValid(get_rel_namespace(state->relation)))
+		*state = (RollupState) {
+			.relation = rollup_open(rollups->traffic, total),
+			.clean_from = DT_NOBEGIN,
+			.kept_from = DT_NOBEGIN,
+			.complete_from = since,
+			.complete_until = since
+		};
+	else if (state->complete_until < since)
+		state->complete_from = state->complete_until = since;
+}
+
+static void
+rollup_total_replace(Oid table, const char *source, TimestampTz since, TimestampTz until)
+{
+	const char *name = rollup_table_name(table);
+
+	table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
+					   name, rollup_time(since), rollup_time(until)));
+	table_run(psprintf("INSERT INTO %s (\"time\", bandwidth, iface, ingress, family, bytes, packets, flows, peak)"
+					   " SELECT \"time\", sum(bandwidth::float8)::real, iface, ingress, family, " ROLLUP_SUMS
+					   ", sum(bandwidth::float8)::real"
+					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY \"time\", iface, ingress, family ORDER BY 1, 3, 4, 5",
+					   name, source, rollup_time(since), rollup_time(until)));
+}
+
+/* Whole buckets, of which the rollup has just got the rows. */
+static void
+rollup_total_fill(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
+{
+	RollupLevel total = ROLLUP_TOTAL(level);
+	RollupState *state = &rollups->states[total];
+	TableUser	before;
+
+	rollup_total_prepare(rollups, total, since);
+	since = Max(since, Max(state->complete_from, state->kept_from));
+	if (since >= until)
+		return;
+	rollup_check_owner(state->relation, table_owner(rollups->traffic));
+	table_become(table_lock_for_rows(state->relation), &before);
+	if (rollup_has_rows(rollups->states[level].relation, since, until))
+		rollup_ensure_partitions(state->relation, total, since, until);
+	rollup_total_replace(state->relation, rollup_table_name(rollups->states[level].relation), since, until);
+	table_become_again(&before);
+	state->complete_until = Max(state->complete_until, until);
+	rollup_save_state(rollups, total);
+}
+
 /* Fills a range of buckets, which is empty unless "replace". */
 static void
-rollup_fill(const Rollups *rollups, RollupLevel level, RollupLevel source,
+rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 			TimestampTz since, TimestampTz until, bool replace)
 {
 	Oid			table = rollups->states[level].relation;
 	TableUser	before;
 
-	rollup_check_owner(table, rollup_owner(rollups->traffic));
+	rollup_check_owner(table, table_owner(rollups->traffic));
 	table_become(table_lock_for_rows(table), &before);
 	if (replace)
 		table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
@@ -637,6 +705,7 @@ rollup_fill(const Rollups *rollups, RollupLevel level, RollupLevel source,
 		table_run(rollup_insert_statement(rollups, level, source, since, until));
 	}
 	table_become_again(&before);
+	rollup_total_fill(rollups, level, since, until);
 }
 
 /*
@@ -684,7 +753,7 @@ rollup_step_end(const Rollups *rollups, RollupLevel level, RollupLevel source, T
 
 	if (rollup_buckets[level] <= ROLLUP_MAX_BUCKETS)
 		return until;
-	table_become(rollup_owner(rollups->traffic), &before);
+	table_become(table_owner(rollups->traffic), &before);
 	has_rows = rollup_has_rows(rollups->states[source].relation, since, until);
 	table_become_again(&before);
 	if (has_rows)
@@ -804,6 +873,11 @@ rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, Timest
 	/* Rows before the first ones: an old capture, say. */
 	if (since < state->complete_from)
 	{
+		RollupState *total = &rollups->states[ROLLUP_TOTAL(level)];
+
+		/* There is nothing between, and so far it had all of it. */
+		if (total->complete_from == state->complete_from)
+			total->complete_from = since;
 		state->complete_from = since;
 		rollup_save_state(rollups, level);
 	}
@@ -855,7 +929,7 @@ rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *part
 					" INSERT INTO %s " ROLLUP_COLUMNS
 					" SELECT \"time\", (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)"
 					" FROM (SELECT * FROM late UNION ALL SELECT * FROM before) b"
-					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 3, 4, 5",
+					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 5, 3, 4",
 					bucket, rows.data, table, rollup_time(rollup_floor(since, rollup_types[level].step)),
 					rollup_time(until), table, rollup_types[level].step);
 }
@@ -874,6 +948,8 @@ rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 	rollup_ensure_partitions(state->relation, level, rollup_floor(since, rollup_types[level].step), until);
 	table_run(rollup_add_statement(rollups, level, partition, since, until));
 	table_become_again(&before);
+	rollup_total_fill(rollups, level, rollup_floor(since, rollup_types[level].step),
+					  rollup_floor(until + rollup_types[level].step * USECS_PER_SEC - 1, rollup_types[level].step));
 }
 
 void

@@ -15,11 +15,17 @@ typedef enum RollupLevel
 	ROLLUP_RAW,					/* traffic itself */
 	ROLLUP_5M,
 	ROLLUP_1H,
-	ROLLUP_1D
+	ROLLUP_1D,
+	/* Beside each, its sums by interface: without ASNs. */
+	ROLLUP_5M_TOTAL,
+	ROLLUP_1H_TOTAL,
+	ROLLUP_1D_TOTAL,
+	ROLLUP_COUNT
 } RollupLevel;
 
 #define ROLLUP_FIRST	ROLLUP_5M
 #define ROLLUP_LAST		ROLLUP_1D
+#define ROLLUP_TOTAL(level)	((RollupLevel) ((level) + ROLLUP_LAST))
 
 /* What lastfluss._rollup has of a table; times that are not known are DT_NOBEGIN. */
 typedef struct RollupState
@@ -38,7 +44,7 @@ typedef struct Rollups
 	int			period;			/* seconds */
 	uint32		keep_top;
 	uint32		keep_top_share;
-	RollupState states[ROLLUP_LAST + 1];
+	RollupState states[ROLLUP_COUNT];
 } Rollups;
 
 typedef enum RollupResult

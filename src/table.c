@@ -128,6 +128,19 @@ table_has_column(Oid table, const char *name)
 }
 
 Oid
+table_owner(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
+
+Oid
 table_lock_for_rows(Oid table)
 {
 	Relation	relation = try_table_open(table, RowExclusiveLock);

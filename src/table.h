@@ -111,6 +111,8 @@ extern bool table_may_create(const char *schema, Oid role);
 /* Is there such a column, that takes values? */
 extern bool table_has_column(Oid table, const char *name);
 
+extern Oid	table_owner(Oid table);
+
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);
 
