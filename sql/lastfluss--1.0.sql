@@ -19,6 +19,7 @@ CREATE TABLE lastfluss.interface (
     speed       bigint,
     count       text NOT NULL DEFAULT 'both',
     description text,
+    color       text,
     CONSTRAINT interface_host_id_vlan_key UNIQUE NULLS NOT DISTINCT (host, id, vlan)
 );
 COMMENT ON TABLE lastfluss.interface IS 'interfaces whose traffic is counted; several may share a name, and are then counted as one';
@@ -31,6 +32,7 @@ COMMENT ON COLUMN lastfluss.interface.sample_out IS 'sampling rate of egress tra
 COMMENT ON COLUMN lastfluss.interface.role IS 'transit, ixp, pni, customer, core or your own word';
 COMMENT ON COLUMN lastfluss.interface.speed IS 'bit/s';
 COMMENT ON COLUMN lastfluss.interface.count IS 'both: all records count; ingress or egress: only those observed there (element 61), for a router that watches both and so reports each packet twice';
+COMMENT ON COLUMN lastfluss.interface.color IS 'in graphs, as in #1f78b4; null: that of the role';
 
 CREATE TABLE lastfluss.listener (
     address inet NOT NULL DEFAULT '::',
@@ -59,14 +61,14 @@ COMMENT ON FUNCTION lastfluss._require_collector() IS 'raises an error where the
 CREATE FUNCTION lastfluss.add_interface(name text, host inet, id bigint,
     sample bigint DEFAULT NULL, role text DEFAULT NULL, speed bigint DEFAULT NULL,
     vlan integer DEFAULT NULL, sample_out bigint DEFAULT NULL, count text DEFAULT 'both',
-    description text DEFAULT NULL)
+    description text DEFAULT NULL, color text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM lastfluss._require_collector();
-    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, count, description)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, count, description, color)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is an interface % of host % already', concat_ws(' vlan ', $3::text, $7::text), host($2)
@@ -75,7 +77,7 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text, text) IS
+COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text, text, text) IS
 'counts the traffic of an interface: host is the exporter''s source address, id the SNMP ifIndex, sample the rate 1 in N where the exporter does not tell it, speed in bit/s';
 
 CREATE FUNCTION lastfluss.remove_interface(host inet, id bigint, vlan integer DEFAULT NULL)
@@ -183,7 +185,7 @@ $$;
 COMMENT ON FUNCTION lastfluss.reset(text) IS
 'takes a setting back to its default';
 
-/* Files of the original */
+/* Files of the original, and of AS-Stats */
 
 CREATE FUNCTION lastfluss.import_interfaces(yaml text, replace boolean DEFAULT false) RETURNS integer
 AS 'MODULE_PATHNAME', 'lastfluss_import_interfaces' LANGUAGE C STRICT;
@@ -194,6 +196,11 @@ CREATE FUNCTION lastfluss.export_interfaces() RETURNS text
 AS 'MODULE_PATHNAME', 'lastfluss_export_interfaces' LANGUAGE C STABLE;
 COMMENT ON FUNCTION lastfluss.export_interfaces() IS
 'the interfaces as YAML, for import_interfaces()';
+
+CREATE FUNCTION lastfluss.import_knownlinks(file text, replace boolean DEFAULT false) RETURNS integer
+AS 'MODULE_PATHNAME', 'lastfluss_import_knownlinks' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss.import_knownlinks(text, boolean) IS
+'adds or updates the interfaces in a knownlinks file of AS-Stats, and with replace removes all others: the tag becomes the name; role, speed and count, which the file does not have, stay as they are; returns how many the file has; an error names line and field, and nothing is changed';
 
 CREATE FUNCTION lastfluss.import_settings(yaml text) RETURNS void
 AS 'MODULE_PATHNAME', 'lastfluss_import_settings' LANGUAGE C STRICT;
@@ -1065,6 +1072,8 @@ BEGIN
         field := 'role'; value := NEW.role; advice := 'Give transit, ixp, pni, customer, core or your own word, or null.';
     WHEN NEW.speed < 1 THEN
         field := 'speed'; value := NEW.speed; advice := 'Give the speed in bit/s, or null.';
+    WHEN NEW.color !~ '^#[0-9A-Fa-f]{6}$' THEN
+        field := 'color'; value := NEW.color; advice := 'Give it as # and six hexadecimal digits, such as #1f78b4, or null.';
     ELSE
         RETURN NEW;
     END CASE;
