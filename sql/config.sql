@@ -123,6 +123,21 @@ SELECT lastfluss.set('window', '2 days');
 SELECT lastfluss.set('attribution', 'sometimes');
 SELECT lastfluss.set('keep_top', '-1');
 SELECT lastfluss.set('spool_limit', '1 GB');
+SELECT lastfluss.set('keep_top_share', '101');
+SELECT lastfluss.set('keep_top_share', 'half');
+SELECT lastfluss.set('keep_top_share', 'nan');
+SELECT lastfluss.set('rollups', '5m');
+SELECT lastfluss.set('rollup_keep_top', 'all');
+SELECT lastfluss.set('retention', '30');
+SELECT lastfluss.set('retention', '-1 day');
+SELECT lastfluss.set('retention', '59 min');
+SELECT lastfluss.set('retention', 'for ever');
+
+-- How long something is kept, in the words of an interval.
+SELECT lastfluss.set('retention', '1 year 6 months'), lastfluss.set('retention_5m', '36:00'),
+       lastfluss.set('retention_1h', 'KEEP'), lastfluss.set('rollups', 'false'), lastfluss.set('keep_top_share', '0.25');
+SELECT name, value FROM lastfluss.setting WHERE name LIKE 'retention%' OR name IN ('rollups', 'keep_top_share') ORDER BY name COLLATE "C";
+DELETE FROM lastfluss.setting WHERE name LIKE 'retention%' OR name IN ('rollups', 'keep_top_share');
 
 -- What needs more buffers than there are is refused, with the numbers that would work.
 SELECT lastfluss.reset('period');

@@ -447,7 +447,7 @@ CREATE FUNCTION lastfluss._live(
     OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint,
     OUT bytes bigint, OUT packets bigint, OUT flows bigint)
 RETURNS SETOF record
-AS 'MODULE_PATHNAME', 'lastfluss_live' LANGUAGE C VOLATILE;
+AS 'MODULE_PATHNAME', 'lastfluss_live' LANGUAGE C VOLATILE PARALLEL RESTRICTED;
 COMMENT ON FUNCTION lastfluss._live() IS 'the rows in shared memory and in files that wait to be written';
 
 CREATE TABLE lastfluss._written (
@@ -476,6 +476,300 @@ AS $$
     FROM lastfluss.settings WHERE name = 'table';
 $$;
 COMMENT ON FUNCTION lastfluss._table() IS 'the table of the setting "table"; null: it is not made yet';
+
+/* Storage: rollups, retention, and what the maintenance worker knows of them */
+
+CREATE TABLE lastfluss._rollup (
+    traffic        oid,
+    name           text,
+    relation       oid NOT NULL,
+    complete_from  timestamptz,
+    complete_until timestamptz,
+    clean_from     timestamptz,
+    kept_from      timestamptz NOT NULL DEFAULT '-infinity',
+    PRIMARY KEY (traffic, name)
+);
+COMMENT ON TABLE lastfluss._rollup IS 'traffic tables (raw) and their rollups (5m, 1h, 1d), and how far they are';
+COMMENT ON COLUMN lastfluss._rollup.complete_until IS 'buckets that end by then are done; what is written into them later is noted in _rollup_dirty';
+COMMENT ON COLUMN lastfluss._rollup.clean_from IS 'at the first look the rollup had no rows from then on';
+COMMENT ON COLUMN lastfluss._rollup.kept_from IS 'retention has dropped what was before; rows there came later, and are not all';
+
+CREATE TABLE lastfluss._rollup_dirty (
+    traffic oid NOT NULL,
+    name    text NOT NULL,
+    "time"  timestamptz NOT NULL
+);
+CREATE INDEX _rollup_dirty_index ON lastfluss._rollup_dirty (traffic, name, "time");
+COMMENT ON TABLE lastfluss._rollup_dirty IS 'times that rows were written for, in the same transaction; the buckets of a rollup that they fall into are to be done, or done again';
+
+CREATE TABLE lastfluss._maintenance (
+    task       text PRIMARY KEY,
+    last_run   timestamptz NOT NULL,
+    last_error text,
+    error_at   timestamptz
+);
+COMMENT ON TABLE lastfluss._maintenance IS 'tasks of the maintenance worker: when each was done last, and why it cannot be';
+
+CREATE VIEW lastfluss.maintenance AS SELECT task, last_run, last_error, error_at FROM lastfluss._maintenance;
+COMMENT ON VIEW lastfluss.maintenance IS 'tasks of the maintenance worker: partitions ahead, rollups, retention, upgrade';
+COMMENT ON COLUMN lastfluss.maintenance.last_run IS 'when it worked last, within a minute';
+COMMENT ON COLUMN lastfluss.maintenance.last_error IS 'why it does not work; null when all is well';
+COMMENT ON COLUMN lastfluss.maintenance.error_at IS 'since when it does not';
+
+CREATE FUNCTION lastfluss._is_hypertable(relation regclass) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found boolean := false;
+BEGIN
+    IF to_regclass('timescaledb_information.hypertables') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM timescaledb_information.hypertables h
+            JOIN pg_namespace n ON n.nspname = h.hypertable_schema
+            JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = h.hypertable_name WHERE c.oid = $1)'
+        INTO found USING $1;
+    END IF;
+    RETURN found;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_hypertable(regclass) IS 'is it a hypertable of TimescaleDB?';
+
+CREATE FUNCTION lastfluss._written_until() RETURNS timestamptz
+AS 'MODULE_PATHNAME', 'lastfluss_written_until' LANGUAGE C VOLATILE;
+COMMENT ON FUNCTION lastfluss._written_until() IS 'all intervals that began before are in traffic; null: unknown';
+
+CREATE FUNCTION lastfluss._estimated_rows(relation regclass) RETURNS bigint LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE member AS (
+        SELECT $1::oid AS oid
+        UNION ALL
+        SELECT i.inhrelid FROM pg_inherits i JOIN member m ON i.inhparent = m.oid
+    )
+    SELECT sum(greatest(c.reltuples, 0)) FROM member m JOIN pg_class c USING (oid) WHERE c.relkind = 'r';
+$$;
+COMMENT ON FUNCTION lastfluss._estimated_rows(regclass) IS 'rows of a table, its partitions or chunks, as the last VACUUM or ANALYZE has counted';
+
+CREATE VIEW lastfluss.rollups AS
+SELECT l.name, c.oid::regclass AS relation, l.step, r.complete_until, r.complete_from, s.value AS retention,
+       CASE WHEN r.complete_until IS NULL THEN NULL
+            ELSE greatest(floor(extract(epoch FROM f.until - r.complete_until) / extract(epoch FROM l.step)), 0)::bigint
+                 + (SELECT count(DISTINCT date_bin(l.step, d."time", '2000-01-01 00:00+00')) FROM lastfluss._rollup_dirty d
+                    WHERE d.traffic = r.traffic AND d.name = l.name AND d."time" < r.complete_until) END AS waiting,
+       lastfluss._estimated_rows(c.oid) AS rows, m.last_run, m.last_error
+FROM (VALUES ('5m', interval '5 min', NULL), ('1h', '1 hour', '5m'), ('1d', '1 day', '1h')) l(name, step, source)
+LEFT JOIN lastfluss._rollup r ON r.traffic = lastfluss._table() AND r.name = l.name
+LEFT JOIN lastfluss._rollup b ON b.traffic = r.traffic AND b.name = l.source
+LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
+LEFT JOIN lastfluss._maintenance m ON m.task = 'rollup ' || l.name
+JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
+CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
+COMMENT ON VIEW lastfluss.rollups IS
+'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
+Beside each lies one with the sums of interfaces by direction and family, without ASNs, which graphs of interfaces are read from: traffic_5m_total, traffic_1h_total, traffic_1d_total.
+They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
+Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
+COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
+COMMENT ON COLUMN lastfluss.rollups.complete_until IS 'all buckets that end by then are complete; null: nothing is done yet';
+COMMENT ON COLUMN lastfluss.rollups.complete_from IS 'start of the first bucket that is there';
+COMMENT ON COLUMN lastfluss.rollups.waiting IS 'buckets to be done, and to be done again because rows came late';
+COMMENT ON COLUMN lastfluss.rollups.rows IS 'as the last VACUUM or ANALYZE has counted';
+COMMENT ON COLUMN lastfluss.rollups.last_error IS 'why it cannot be brought up to date; null when all is well';
+
+CREATE FUNCTION lastfluss.rollup_again(since timestamptz, until timestamptz) RETURNS bigint LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    noted bigint;
+BEGIN
+    IF $1 IS NULL OR $2 IS NULL OR $1 >= $2 THEN
+        RAISE EXCEPTION 'invalid range: % to %', coalesce($1::text, 'null'), coalesce($2::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the first time, and one that lies behind the last.';
+    END IF;
+    INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
+    SELECT r.traffic, r.name, t
+    FROM lastfluss._rollup r
+    JOIN lastfluss._rollup s ON s.traffic = r.traffic AND s.name = 'raw'
+    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from, s.kept_from),
+                               least($2, r.complete_until) - interval '1 us', interval '5 min') t
+    WHERE r.traffic = lastfluss._table() AND r.name = '5m';
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    RETURN noted;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.rollup_again(timestamptz, timestamptz) IS
+'has the rollups done again from since to before until, after rows of traffic were changed by hand; returns how many buckets of 5 minutes. What retention has dropped from traffic stays as it is in the rollups';
+
+/* Moving a plain table into partitions or a hypertable */
+
+CREATE TABLE lastfluss._upgrade (
+    traffic  oid PRIMARY KEY,
+    name     text NOT NULL,
+    target   oid,
+    first_id bigint,
+    last_id  bigint,
+    copied   bigint,
+    rows     bigint NOT NULL DEFAULT 0,
+    cancel   boolean NOT NULL DEFAULT false,
+    started  timestamptz NOT NULL DEFAULT now(),
+    finished timestamptz
+);
+COMMENT ON TABLE lastfluss._upgrade IS 'tables that are, or were, moved into partitions or a hypertable';
+COMMENT ON COLUMN lastfluss._upgrade.last_id IS 'of all rows that were there at the begin';
+COMMENT ON COLUMN lastfluss._upgrade.copied IS 'rows up to this id are in the target too, but for those that _upgrade_note names';
+
+CREATE TABLE lastfluss._upgrade_note (
+    traffic  oid NOT NULL,
+    first_id bigint NOT NULL,
+    last_id  bigint NOT NULL
+);
+COMMENT ON TABLE lastfluss._upgrade_note IS 'rows that were changed in a table that is being moved, noted in the same transaction; those that were copied before are copied again';
+
+CREATE FUNCTION lastfluss._upgrade_noted() RETURNS trigger LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(n.id), max(n.id) FROM new_rows n HAVING count(*) > 0;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(o.id), max(o.id) FROM old_rows o HAVING count(*) > 0;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO lastfluss._upgrade_note SELECT TG_RELID, min(c.id), max(c.id)
+        FROM (SELECT n.id FROM new_rows n UNION ALL SELECT o.id FROM old_rows o) c HAVING count(*) > 0;
+    ELSE
+        RAISE EXCEPTION 'table "%" is being upgraded', TG_TABLE_NAME
+        USING ERRCODE = 'object_in_use', HINT = 'Wait until it is done (lastfluss.upgrade), or SELECT lastfluss.upgrade_cancel(); first.';
+    END IF;
+    RETURN NULL;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_noted() IS 'trigger on a table that is being moved: notes what changes';
+
+CREATE FUNCTION lastfluss._upgrade_obstacle(traffic regclass, OUT obstacle text, OUT advice text)
+RETURNS record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind "char";
+    word text;
+BEGIN
+    SELECT c.relkind INTO kind FROM pg_class c WHERE c.oid = $1;
+    IF kind = 'p' THEN
+        obstacle := format('table %s is partitioned already', $1);
+        RETURN;
+    ELSIF lastfluss._is_hypertable($1) THEN
+        obstacle := format('table %s is a hypertable already', $1);
+        RETURN;
+    ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
+        obstacle := format('%s is no plain table', $1);
+        advice := 'Only a table without partitions, parents and children can be moved.';
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time' AND a.atttypid = 'timestamptz'::regtype AND a.attnotnull AND NOT a.attisdropped) THEN
+        obstacle := format('table %s has no column "time" of type timestamptz that is NOT NULL', $1);
+        advice := format('ALTER TABLE %s ALTER "time" SET NOT NULL;', $1);
+        RETURN;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+                   JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+                   WHERE i.indrelid = $1 AND a.attname = 'id' AND a.atttypid IN ('int4'::regtype, 'int8'::regtype) AND a.attnotnull
+                     AND m.amname = 'btree' AND i.indpred IS NULL AND i.indisvalid) THEN
+        obstacle := format('table %s has no index that begins with a NOT NULL column "id"', $1);
+        advice := 'Rows are moved in its order. The table that lastfluss makes has PRIMARY KEY (id, "time").';
+        RETURN;
+    END IF;
+    SELECT x.relname INTO word FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = $1 AND (i.indisexclusion OR i.indisunique AND NOT (SELECT a.attnum FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = 'time') = ANY (i.indkey)) LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('unique index %I of table %s does not have the column "time"', word, $1);
+        advice := 'Partitions cannot have such an index: drop it, or make it with "time".';
+        RETURN;
+    END IF;
+    -- What hangs on the table by its identity would be left behind.
+    SELECT o.what INTO word FROM (
+        SELECT format('view %s', r.ev_class::regclass) AS what FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+        WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1
+        UNION ALL SELECT format('rule %I', r.rulename) FROM pg_rewrite r WHERE r.ev_class = $1
+        UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = $1 AND NOT t.tgisinternal
+        UNION ALL SELECT format('foreign key %I', k.conname) FROM pg_constraint k WHERE k.contype = 'f' AND $1 IN (k.conrelid, k.confrelid)
+        UNION ALL SELECT format('policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = $1
+        UNION ALL SELECT format('publication %I', b.pubname) FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = $1
+    ) o LIMIT 1;
+    IF FOUND THEN
+        obstacle := format('%s hangs on table %s', word, $1);
+        advice := 'A new table takes its place: drop what hangs on it, and make it again when the upgrade is done.';
+        RETURN;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._upgrade_obstacle(regclass) IS 'why a table cannot be moved into partitions or a hypertable; null: it can';
+
+CREATE FUNCTION lastfluss.upgrade_table() RETURNS text LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject  regclass := lastfluss._table();
+    obstacle record;
+    size     bigint;
+    free     bigint;
+BEGIN
+    PERFORM lastfluss._require_collector();
+    IF subject IS NULL THEN
+        RAISE EXCEPTION 'there is no table to upgrade'
+        USING ERRCODE = 'undefined_table', HINT = 'The setting "table" names it; lastfluss makes it with partitions when it is missing.';
+    END IF;
+    IF EXISTS (SELECT FROM lastfluss._upgrade u WHERE u.traffic = subject AND u.finished IS NULL) THEN
+        RETURN format('%s is being moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
+    END IF;
+    obstacle := lastfluss._upgrade_obstacle(subject);
+    IF obstacle.obstacle IS NOT NULL THEN
+        RAISE EXCEPTION '%', obstacle.obstacle
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = coalesce(obstacle.advice, 'There is nothing to do.');
+    END IF;
+    SELECT pg_total_relation_size(c.oid), lastfluss._free_disk(c.reltablespace) INTO size, free FROM pg_class c WHERE c.oid = subject;
+    IF free < size THEN
+        RAISE EXCEPTION 'there is not enough room for a second copy of table %', subject
+        USING ERRCODE = 'disk_full', DETAIL = format('It has %s, and %s are free.', pg_size_pretty(size), pg_size_pretty(free)),
+              HINT = 'The old table is dropped when all rows are in the new one.';
+    END IF;
+    DELETE FROM lastfluss._upgrade u WHERE u.finished IS NOT NULL;
+    INSERT INTO lastfluss._upgrade (traffic, name) VALUES (subject, subject::text);
+    RETURN format('%s will be moved: SELECT * FROM lastfluss.upgrade shows how far it is', subject);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_table() IS
+'moves the plain table of the setting "table" into daily partitions, or a hypertable where TimescaleDB is installed, while collecting goes on; any number of columns, as long as it has "time", and an index on "id".
+The maintenance worker copies its rows in the order of id, some in each transaction, into a new table beside it (traffic_upgrade). Triggers note what is written meanwhile, so that it is copied too, or again. When both are equal, the new table takes the old one''s name, rights and sequence, and the old one is dropped, all in one short transaction. Until then queries see the old table, and after it the new one: at no time is a row missing or there twice, and whatever ends the server, copying goes on where it was.
+Needs room for a second copy. lastfluss.upgrade shows the progress, and lastfluss.upgrade_cancel() gives it up';
+
+CREATE FUNCTION lastfluss.upgrade_cancel() RETURNS boolean LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE lastfluss._upgrade u SET cancel = true WHERE u.traffic = lastfluss._table() AND u.finished IS NULL;
+    RETURN FOUND;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.upgrade_cancel() IS
+'gives up what upgrade_table() has begun: the new table is dropped, and the old one stays as it is; false where nothing was under way';
+
+CREATE VIEW lastfluss.upgrade AS
+SELECT u.name AS relation,
+       CASE WHEN u.finished IS NOT NULL THEN 'done' WHEN u.cancel THEN 'being given up'
+            WHEN u.target IS NULL THEN 'waiting' ELSE 'copying' END AS state,
+       CASE WHEN u.finished IS NOT NULL THEN 100
+            ELSE least(round(100.0 * (u.copied - u.first_id + 1) / (u.last_id - u.first_id + 1), 1), 99.9) END AS percent,
+       u.rows, u.started, u.finished, CASE WHEN u.finished IS NULL THEN m.last_error END AS last_error
+FROM lastfluss._upgrade u
+LEFT JOIN lastfluss._maintenance m ON m.task = 'upgrade';
+COMMENT ON VIEW lastfluss.upgrade IS 'how far lastfluss.upgrade_table() is';
+COMMENT ON COLUMN lastfluss.upgrade.state IS 'waiting: for the maintenance worker; copying; done; being given up';
+COMMENT ON COLUMN lastfluss.upgrade.percent IS 'of the ids that there were at the begin';
+COMMENT ON COLUMN lastfluss.upgrade.rows IS 'rows copied so far';
+COMMENT ON COLUMN lastfluss.upgrade.last_error IS 'why it does not go on; null when all is well';
 
 /* The counter check */
 
@@ -646,7 +940,7 @@ BEGIN
             RETURN QUERY SELECT 'warning', 'collector', 'a standby does not collect', 'It starts when the server is promoted.';
         ELSE
             RETURN QUERY SELECT 'warning', 'collector', format('the collector is starting: %s of %s receivers run', now_is.receivers, current_setting('lastfluss.receivers')),
-                'When it stays so, look at the server''s log: max_worker_processes must leave room for three workers and one for each receiver.';
+                'When it stays so, look at the server''s log: max_worker_processes must leave room for four workers and one for each receiver.';
         END IF;
     END IF;
     RETURN QUERY SELECT 'error', 'listener', 'there is no listener', 'SELECT lastfluss.add_listener(port => 2055);'
@@ -828,6 +1122,54 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
 
+CREATE FUNCTION lastfluss._doctor_storage(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET datestyle = 'ISO' SET timezone = 'UTC'
+AS $$
+DECLARE
+    traffic   regclass := lastfluss._table();
+    retention text;
+    plain     boolean;
+    until     timestamptz;
+BEGIN
+    -- The text of an error ends with its hint.
+    RETURN QUERY SELECT 'warning', regexp_replace(m.task, '^rollup .*', 'rollups'),
+            split_part(m.last_error, ' HINT: ', 1), nullif(split_part(m.last_error, ' HINT: ', 2), '')
+        FROM lastfluss.maintenance m WHERE m.last_error IS NOT NULL;
+    RETURN QUERY SELECT 'warning', 'maintenance', format('the maintenance worker has done nothing since %s', max(m.last_run)),
+            'Look at the server''s log, and in pg_stat_activity for what it waits for.'
+        FROM lastfluss.maintenance m HAVING max(m.last_run) < now() - interval '10 min';
+    IF traffic IS NULL THEN
+        RETURN;
+    END IF;
+
+    SELECT s.value INTO retention FROM lastfluss.settings s WHERE s.name = 'retention';
+    SELECT c.relkind = 'r' AND NOT lastfluss._is_hypertable(c.oid) INTO plain FROM pg_class c WHERE c.oid = traffic;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s has no partitions, so that nothing of it can be dropped by the setting retention', traffic),
+            'SELECT lastfluss.upgrade_table();'
+        WHERE plain AND retention <> 'keep';
+    IF (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'rollups') <> 'on' THEN
+        RETURN;
+    END IF;
+
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s has no index on "time", so that each step of the rollups reads all of it', traffic),
+            format('SELECT lastfluss.upgrade_table();  -- or CREATE INDEX CONCURRENTLY ON %s USING brin ("time");', traffic)
+        WHERE plain AND pg_relation_size(traffic) > 64 * 1024 * 1024 AND NOT EXISTS (
+            SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+            WHERE i.indrelid = traffic AND a.attname = 'time' AND i.indisvalid);
+    RETURN QUERY SELECT 'warning', 'rollups', format('%s is behind: %s buckets wait', coalesce(r.relation::text, r.name), r.waiting),
+            'It catches up by itself; lastfluss.rollups shows how far it is.'
+        FROM lastfluss.rollups r WHERE r.waiting > CASE r.name WHEN '5m' THEN 24 WHEN '1h' THEN 6 ELSE 2 END;
+    SELECT min(r.complete_until) INTO until FROM lastfluss.rollups r;
+    RETURN QUERY SELECT 'warning', 'retention', format('%s is older than %s, and waits for the rollups, which are complete until %s', p.partition, retention, until),
+            'Look for what lastfluss.rollups says of them.'
+        FROM (SELECT * FROM lastfluss._partitions(traffic) q WHERE isfinite(q.ends) ORDER BY q.ends LIMIT 1) p
+        WHERE retention <> 'keep' AND p.ends > until AND p.ends <= now() - nullif(retention, 'keep')::interval;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_storage() IS 'part of doctor(): do rollups and retention go on?';
+
 CREATE FUNCTION lastfluss._free_disk(tablespace oid) RETURNS bigint
 AS 'MODULE_PATHNAME', 'lastfluss_free_disk' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss._free_disk(oid) IS 'octets that are free where a tablespace lies; 0 is the database''s; null: unknown';
@@ -984,7 +1326,7 @@ BEGIN
         RETURN;
     END IF;
 
-    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'disk', 'counters'] LOOP
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'storage', 'disk', 'counters'] LOOP
         BEGIN
             RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
         EXCEPTION WHEN OTHERS THEN
@@ -997,6 +1339,923 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss.doctor() IS
 'why nothing shows, what is wrong with what shows, and what is about to go wrong: status is ok, warning or error; raises no error itself, and leaves out or says what the caller has no right to see';
+
+/*
+ * Answers: what flows where.  Plain functions, for psql and Grafana alike.
+ *
+ * lastfluss._pieces() says which relation serves which part of the time, and
+ * lastfluss._rows() makes one statement of it, so that everything is read by one
+ * snapshot.  All of that runs with the rights of the caller, so that row-level
+ * security applies; only names of ASes and settings are read by helpers with the
+ * owner's rights.
+ */
+
+CREATE FUNCTION lastfluss._sources(OUT relation regclass, OUT seconds bigint, OUT kind text,
+    OUT complete int8multirange, OUT kept int8multirange)
+RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    traffic_ regclass := lastfluss._table();
+    period   bigint := (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'period');
+    here     boolean := (SELECT s.state NOT IN ('not preloaded', 'other database') FROM lastfluss.status s);
+    from_    bigint := (SELECT ceil(extract(epoch FROM nullif(r.kept_from, '-infinity')))
+                        FROM lastfluss._rollup r WHERE r.traffic = traffic_ AND r.name = 'raw');
+BEGIN
+    RETURN QUERY SELECT traffic_, period, 'table', int8multirange(int8range(from_, NULL)), int8multirange(int8range(NULL, NULL))
+        WHERE traffic_ IS NOT NULL;
+    -- What the shared memory holds belongs to the collector's database.
+    RETURN QUERY SELECT 'lastfluss.live'::regclass, period, 'live', int8multirange(int8range(NULL, NULL)), int8multirange(int8range(NULL, NULL))
+        WHERE here;
+    RETURN QUERY
+    SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
+    FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
+          FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
+          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total')) t(kind, suffix)) n(name, step, above, kind)
+    JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
+    JOIN pg_class c ON c.oid = r.relation
+    CROSS JOIN LATERAL (SELECT int8multirange(int8range(extract(epoch FROM greatest(r.complete_from, r.kept_from))::bigint,
+                                                        greatest(extract(epoch FROM r.complete_until), extract(epoch FROM greatest(r.complete_from, r.kept_from)))::bigint)) AS kept) k
+    -- Buckets that rows have reached since they were summed up.
+    CROSS JOIN LATERAL (SELECT range_agg(int8range(b.at, b.at + n.step)) AS late
+                        FROM (SELECT DISTINCT extract(epoch FROM date_bin(make_interval(secs => n.step), o."time", 'epoch'))::bigint AS at
+                              FROM lastfluss._rollup_dirty o
+                              WHERE o.traffic = traffic_ AND o.name = ANY (n.above) AND o."time" < r.complete_until) b) d;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._sources() IS
+'the relations that hold traffic: table, live, rollup, and total (of interfaces, without ASNs); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
+
+CREATE FUNCTION lastfluss._over() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT now() - make_interval(secs => sum(s.value::integer)) FROM lastfluss.settings s
+    WHERE s.name IN ('period', 'window') AND NOT (s.name = 'window' AND EXISTS (SELECT FROM lastfluss.settings a WHERE a.name = 'attribution' AND a.value = 'arrival'));
+$$;
+COMMENT ON FUNCTION lastfluss._over() IS 'intervals that end by then are over, and nothing is added to them';
+
+CREATE FUNCTION lastfluss._own_asn() RETURNS bigint
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.value::bigint FROM lastfluss.settings s WHERE s.name = 'own_asn';
+$$;
+COMMENT ON FUNCTION lastfluss._own_asn() IS 'the setting own_asn, for whoever may not read the settings';
+
+CREATE FUNCTION lastfluss._asn_name(asn bigint) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE $1 WHEN 0 THEN 'unknown' ELSE (SELECT a.name FROM lastfluss.asn a WHERE a.asn = $1) END;
+$$;
+COMMENT ON FUNCTION lastfluss._asn_name(bigint) IS 'the name of an AS, as lastfluss.asn has it';
+
+CREATE FUNCTION lastfluss._interfaces(OUT name text, OUT roles text[], OUT speed bigint)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- The names may be those of customers: no helper with the owner's rights.
+    IF has_table_privilege('lastfluss.interface', 'SELECT') THEN
+        RETURN QUERY
+        SELECT i.name, coalesce(array_agg(DISTINCT i.role) FILTER (WHERE i.role IS NOT NULL), '{}'),
+               CASE WHEN count(i.speed) = count(*) THEN sum(i.speed)::bigint END
+        FROM lastfluss.interface i GROUP BY 1;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._interfaces() IS
+'the names of interfaces that the caller may read, with the roles of the entries that share a name, and the sum of their speeds, null where one has none';
+
+CREATE FUNCTION lastfluss._column(relation regclass, name text, type text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped)
+           THEN quote_ident($2) ELSE 'NULL::' || $3 END;
+$$;
+COMMENT ON FUNCTION lastfluss._column(regclass, text, text) IS 'a column for a statement, or null where the table lacks it';
+
+CREATE FUNCTION lastfluss._is_among(expression text, list anyarray) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- For one value an equality, which indexes and estimates know best.
+    SELECT CASE WHEN $2 IS NULL THEN ''
+                WHEN cardinality($2) = 1 AND $2[array_lower($2, 1)] IS NOT NULL THEN format(' AND %s = %L', $1, $2[array_lower($2, 1)])
+                ELSE format(' AND (%s = ANY (%L)%s)', $1, $2, CASE WHEN array_position($2, NULL) IS NOT NULL THEN format(' OR %s IS NULL', $1) END) END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_among(text, anyarray) IS
+'a condition for a statement: the value is in the list, in which null stands for null; without a list no condition';
+
+CREATE FUNCTION lastfluss._may_read(relation regclass, kind text, traffic regclass) RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE $2
+           WHEN 'live' THEN has_table_privilege($1, 'SELECT') AND has_function_privilege('lastfluss._live()', 'EXECUTE')
+                            AND NOT coalesce(row_security_active($3), false)
+           WHEN 'table' THEN true
+           ELSE has_table_privilege($1, 'SELECT') AND row_security_active($1) >= row_security_active($3) END;
+$$;
+COMMENT ON FUNCTION lastfluss._may_read(regclass, text, regclass) IS
+'whether answers to the caller use this relation: the table always, which raises the error where it may not be read; others where that is granted, and where no row-level security of the table would be passed by';
+
+CREATE FUNCTION lastfluss._step(span interval, step interval) RETURNS bigint LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    period  bigint := (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table');
+    seconds numeric := ceil(extract(epoch FROM $2));
+BEGIN
+    period := coalesce(period, 60);
+    IF $2 IS NULL THEN
+        -- Of those that people read clocks by the longest that leaves 150 points.
+        SELECT max(n) INTO seconds
+        FROM unnest(ARRAY[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 604800]) n
+        WHERE n % period = 0 AND n <= greatest(extract(epoch FROM $1) / 150, period);
+        RETURN coalesce(seconds, period);
+    END IF;
+    IF seconds <= 0 OR extract(year FROM $2) <> 0 OR extract(month FROM $2) <> 0 THEN
+        RAISE EXCEPTION 'invalid step: "%"', $2
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a length of time such as ''5 min'', ''1 hour'' or ''7 days''.';
+    END IF;
+    RETURN CASE WHEN seconds % 300 = 0 AND seconds >= period THEN seconds ELSE ceil(seconds / period) * period END;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._step(interval, interval) IS
+'the seconds of a bucket: whole periods, or a multiple of five minutes; where no step is told, by the span';
+
+CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean,
+    OUT relation regclass, OUT seconds bigint, OUT kind text, OUT begins bigint, OUT ends bigint)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Rows that begin in the range; with a step, in the buckets that it touches.
+    first_  bigint := ceil(extract(epoch FROM greatest($1, '1970-01-01 00:00+00')));
+    last_   bigint := ceil(extract(epoch FROM least($2, '9999-01-01 00:00+00')));
+    missing int8multirange;
+    source  record;
+BEGIN
+    IF $1 IS NULL OR $2 IS NULL THEN
+        RAISE EXCEPTION 'the range of time must not be null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    IF $1 >= $2 OR first_ >= last_ AND $3 IS NULL THEN
+        RETURN;
+    END IF;
+    IF $3 IS NOT NULL THEN
+        first_ := floor(extract(epoch FROM greatest($1, '1970-01-01 00:00+00')));
+        first_ := first_ - first_ % $3;
+        last_ := last_ + (-last_ % $3 + $3) % $3;
+    END IF;
+    missing := int8multirange(int8range(first_, last_));
+
+    FOR source IN
+        WITH readable AS (
+            SELECT s.* FROM (SELECT o.*, first_value(o.relation) OVER (ORDER BY o.kind = 'table' DESC) AS traffic FROM lastfluss._sources() o) s
+            WHERE ($5 OR s.kind <> 'total') AND lastfluss._may_read(s.relation, s.kind, s.traffic)
+        )
+        -- The coarsest rollups that fit the step, and the table for the rest.  Where
+        -- retention has taken what these need, the finest that is left.
+        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind IN ('total', 'rollup') AND ($3 IS NULL OR $3 % r.seconds = 0)
+        UNION ALL SELECT 2, 0, r.* FROM readable r WHERE r.kind = 'table'
+        UNION ALL SELECT 3, 2 * r.seconds + (r.kind = 'rollup')::integer, r.* FROM readable r WHERE r.kind IN ('total', 'rollup')
+        UNION ALL SELECT 4, 0, r.* FROM readable r WHERE r.kind = 'table'
+        UNION ALL SELECT 5, 0, r.* FROM readable r WHERE r.kind = 'live' AND $4
+        ORDER BY 1, 2
+    LOOP
+        relation := source.relation;
+        seconds := source.seconds;
+        kind := source.kind;
+        IF kind = 'live' THEN
+            begins := first_;
+            ends := last_;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        FOR begins, ends IN
+            SELECT CASE WHEN kind = 'table' OR source.turn = 3 AND lower(g) = first_ THEN lower(g) ELSE lower(g) + (-lower(g) % seconds + seconds) % seconds END,
+                   CASE WHEN kind = 'table' OR source.turn = 3 AND upper(g) = last_ THEN upper(g) ELSE upper(g) - upper(g) % seconds END
+            FROM unnest(missing * CASE WHEN source.turn <= 2 THEN source.complete ELSE source.kept END) g
+        LOOP
+            CONTINUE WHEN begins >= ends;
+            missing := missing - int8multirange(int8range(begins, ends));
+            RETURN NEXT;
+        END LOOP;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, boolean) IS
+'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; totals: without ASNs';
+
+CREATE FUNCTION lastfluss._rows(since timestamptz, until timestamptz, step bigint DEFAULT NULL, iface text[] DEFAULT NULL,
+    remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL, ingress boolean DEFAULT NULL, family integer DEFAULT NULL,
+    by_columns text[] DEFAULT NULL, live boolean DEFAULT true)
+RETURNS text LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names   text[] := ARRAY['iface', 'ingress', 'family', 'remote_asn', 'local_asn'];
+    types   text[] := ARRAY['text', 'boolean', 'smallint', 'bigint', 'bigint'];
+    wanted  text[] := coalesce($9, names);
+    columns text[];
+    bytes   text;
+    peak    text;
+    parts   text[];
+    piece   record;
+BEGIN
+    IF NOT wanted <@ names THEN
+        RAISE EXCEPTION 'traffic cannot be told apart by this: %', $9
+        USING ERRCODE = 'invalid_parameter_value', HINT = format('Give a list of these: %s.', array_to_string(names, ', '));
+    END IF;
+    FOR piece IN SELECT * FROM lastfluss._pieces($1, $2, $3, $10, $5 IS NULL AND $6 IS NULL AND NOT wanted && '{remote_asn,local_asn}') LOOP
+        columns := ARRAY(SELECT lastfluss._column(piece.relation, n, t) FROM unnest(names, types) WITH ORDINALITY u(n, t, i) ORDER BY i);
+        -- The table may lack our columns, or have rows from before it had them.
+        bytes := lastfluss._column(piece.relation, 'bytes', 'bigint');
+        IF piece.kind = 'table' THEN
+            bytes := format('coalesce(%s, round(bandwidth::float8 * %s / 8)::bigint)', bytes, piece.seconds);
+        END IF;
+        peak := CASE WHEN $3 IS NULL THEN 'NULL'
+                     WHEN piece.kind IN ('table', 'live') THEN 'sum(bandwidth::float8)'
+                     WHEN wanted @> names THEN 'max(peak)'
+                     ELSE format('sum(bytes)::float8 * 8 / %s', piece.seconds) END;
+        parts := parts || format('SELECT %s AS "time", %s, sum(%s)::bigint AS bytes, sum(%s)::bigint AS packets, sum(%s)::bigint AS flows, (%s)::real AS peak, %s AS seconds'
+                                 ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s GROUP BY %s HAVING count(*) > 0',
+            CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END,
+            (SELECT string_agg(format('%s AS %I', CASE WHEN n = ANY (wanted) THEN c ELSE 'NULL::' || t END, n), ', ' ORDER BY i)
+             FROM unnest(names, types, columns) WITH ORDINALITY u(n, t, c, i)),
+            bytes, lastfluss._column(piece.relation, 'packets', 'bigint'), lastfluss._column(piece.relation, 'flows', 'bigint'), peak, piece.seconds,
+            piece.relation, piece.begins, piece.ends,
+            lastfluss._is_among(columns[1], $4) || lastfluss._is_among(columns[4], $5) || lastfluss._is_among(columns[5], $6)
+            || CASE WHEN $7 IS NOT NULL THEN format(' AND %s%s', CASE WHEN NOT $7 THEN 'NOT ' END, columns[2]) ELSE '' END
+            || CASE WHEN $8 IS NOT NULL THEN format(' AND %s = %s', columns[3], $8) ELSE '' END,
+            coalesce((SELECT string_agg(g, ', ') FROM (SELECT '"time"' AS g WHERE $3 IS NOT NULL
+                      UNION ALL SELECT c FROM unnest(names, columns) u(n, c) WHERE n = ANY (wanted) AND c NOT LIKE 'NULL::%') o), '()'));
+    END LOOP;
+    RETURN coalesce(array_to_string(parts, E'\nUNION ALL '),
+        'SELECT NULL::timestamptz AS "time", NULL::text AS iface, NULL::boolean AS ingress, NULL::smallint AS family, NULL::bigint AS remote_asn, NULL::bigint AS local_asn, NULL::bigint AS bytes, NULL::bigint AS packets, NULL::bigint AS flows, NULL::real AS peak, NULL::bigint AS seconds WHERE false');
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._rows(timestamptz, timestamptz, bigint, text[], bigint[], bigint[], boolean, integer, text[], boolean) IS
+'the statement that reads traffic: the rows of a range of time, of what is asked for, told apart by these columns only, and with a step by the time of the rows; seconds is what a row stands for';
+
+CREATE FUNCTION lastfluss._traffic(a_since timestamptz, a_until timestamptz, a_step interval, a_iface text[],
+    a_remote_asn bigint[], a_local_asn bigint[], a_ingress boolean, a_family integer, a_by text[], a_live boolean,
+    OUT "time" timestamptz, OUT iface text, OUT ingress boolean, OUT family smallint, OUT remote_asn bigint, OUT local_asn bigint,
+    OUT bytes bigint, OUT packets bigint, OUT flows bigint, OUT bandwidth real, OUT peak real)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
+SET search_path = pg_catalog, pg_temp
+SET jit = off   -- compiling would take longer than the query
+AS $_$
+DECLARE
+    step bigint := lastfluss._step(least(a_until, now()) - greatest(a_since, '1970-01-01 00:00+00'), a_step);
+BEGIN
+    RETURN QUERY EXECUTE format($$
+SELECT date_bin(make_interval(secs => %1$s), r."time", 'epoch'), r.iface, r.ingress, r.family, r.remote_asn, r.local_asn,
+       sum(r.bytes)::bigint, sum(r.packets)::bigint, sum(r.flows)::bigint,
+       (sum(r.bytes)::float8 * 8 / greatest(%1$s, max(r.seconds)))::real, max(r.peak)
+FROM (%2$s) r GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1$$,
+        step, lastfluss._rows(a_since, a_until, step, a_iface, a_remote_asn, a_local_asn, a_ingress, a_family, a_by, a_live));
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._traffic(timestamptz, timestamptz, interval, text[], bigint[], bigint[], boolean, integer, text[], boolean) IS
+'the rows of lastfluss.traffic()';
+
+CREATE FUNCTION lastfluss.traffic(since timestamptz, until timestamptz DEFAULT now(), step interval DEFAULT NULL,
+    iface text[] DEFAULT NULL, remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL,
+    ingress boolean DEFAULT NULL, family integer DEFAULT NULL, by text[] DEFAULT NULL, live boolean DEFAULT true)
+RETURNS TABLE ("time" timestamptz, iface text, ingress boolean, family smallint, remote_asn bigint, local_asn bigint,
+    bytes bigint, packets bigint, flows bigint, bandwidth real, peak real)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t."time", t.iface, t.ingress, t.family, t.remote_asn, t.local_asn, t.bytes, t.packets, t.flows, t.bandwidth, t.peak
+    FROM lastfluss._traffic($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) t;
+END;
+COMMENT ON FUNCTION lastfluss.traffic(timestamptz, timestamptz, interval, text[], bigint[], bigint[], boolean, integer, text[], boolean) IS
+'traffic between two times in buckets of a step: from the coarsest rollup that has what is asked for, from finer ones and the table for what that has not, and from lastfluss.live for what is not written yet, nothing twice and to the byte.
+since, until: the buckets that lie in this range or reach into it, whole. step: length of the buckets, which begin at its multiples (since 1970, UTC); it is rounded up to whole periods, unless it is a multiple of five minutes; null: one that gives some hundred points. iface, remote_asn, local_asn (lists; a null in them stands for null), ingress, family: only this traffic; null: all. by: the columns that it is told apart by, of iface, ingress, family, remote_asn and local_asn, all by default; the others are null. A query for few columns and few values reads few pages. live: with what is not written yet.
+bandwidth: bytes * 8 / step, also in the bucket that runs, and those whose flows are not all reported, which are lower therefore. peak: the largest mean of an interval in the bucket, or, when rollups serve it and traffic is not told apart by all columns, of the rollup''s buckets. A bucket without traffic has no row.
+Where retention has left only rollups that are coarser than the step, their rows stand at the start of their own buckets, and bandwidth is the mean over these. In rollups small ASNs may be folded into remote_asn null (rollup_keep_top). Without a column bytes, it is bandwidth * period / 8, by the period of now. A rollup that the caller may not read is not used, nor one without row-level security where that applies to the table; live needs SELECT on lastfluss.live and EXECUTE on lastfluss._live(), and is left out where row-level security applies';
+
+CREATE FUNCTION lastfluss._begins(since interval, from_time timestamptz, until timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF $2 IS NULL AND ($1 IS NULL OR $1 <= interval '0') THEN
+        RAISE EXCEPTION 'invalid interval to look back: %', coalesce('"' || $1 || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give how far to look back, such as ''1 hour'', or from_time.';
+    END IF;
+    IF $3 IS NULL OR coalesce($2, $3 - $1) >= $3 THEN
+        RAISE EXCEPTION 'invalid range of time: from % until %', coalesce($2, $3 - $1), coalesce($3::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give an end that lies behind the begin.';
+    END IF;
+    RETURN coalesce($2, $3 - $1);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._begins(interval, timestamptz, timestamptz) IS 'the begin of a range that is told by how far to look back from its end, or by itself';
+
+CREATE FUNCTION lastfluss.units(bits double precision) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- three digits, and the unit that leaves one to three of them before the point
+    SELECT CASE WHEN $1 IN ('infinity', '-infinity', 'NaN') THEN $1::text || ' bit/s'
+                ELSE trim_scale(round(u.n, greatest(2 - floor(log(greatest(abs(round(u.n, 2)), 1)))::integer, 0))) || u.name END
+    FROM (SELECT $1::numeric / power(1000::numeric, k) AS n, (ARRAY[' bit/s', ' kbit/s', ' Mbit/s', ' Gbit/s', ' Tbit/s', ' Pbit/s'])[k + 1] AS name
+          FROM (SELECT CASE WHEN abs($1) < 999.5 THEN 0 ELSE least(floor(log(abs($1)::numeric / 0.9995) / 3), 5)::integer END AS k) e) u
+    WHERE $1 IS NOT NULL;
+$$;
+COMMENT ON FUNCTION lastfluss.units(double precision) IS 'bit/s for a reader: 1.23 Gbit/s';
+
+CREATE FUNCTION lastfluss._bar(value double precision, whole double precision, width integer DEFAULT 20) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN getdatabaseencoding() <> 'UTF8' THEN repeat('#', round(e / 8.0)::integer)
+                -- U+2588 is a whole block, the seven behind it are its eighths
+                ELSE repeat(chr(9608), e / 8) || CASE WHEN e % 8 > 0 THEN chr(9616 - e % 8) ELSE '' END END
+    FROM (SELECT ceil(8 * $3 * least(greatest(coalesce($1 / nullif($2, 0), 0), 0), 1) - 1e-9)::integer AS e) n;
+$$;
+COMMENT ON FUNCTION lastfluss._bar(double precision, double precision, integer) IS 'a bar of blocks, as long as the value''s part of the whole; no value has none of it';
+
+CREATE FUNCTION lastfluss._interface_names(iface text, role text) RETURNS text[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN $2 IS NULL THEN CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END
+                ELSE ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE $2 = ANY (i.roles) AND ($1 IS NULL OR i.name = $1)) END;
+$$;
+COMMENT ON FUNCTION lastfluss._interface_names(text, text) IS 'the interfaces of a name and a role, as a filter for lastfluss._rows()';
+
+/* Top lists */
+
+CREATE FUNCTION lastfluss._top(a_column text, a_begins timestamptz, a_until timestamptz, a_n integer, a_iface text[], a_ingress boolean, a_family integer,
+    OUT rank integer, OUT asn bigint, OUT name text, OUT ingress double precision, OUT egress double precision,
+    OUT incoming text, OUT outgoing text, OUT share numeric, OUT bar text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off   -- compiling would take longer than the query
+AS $_$
+BEGIN
+    IF a_n IS NULL OR a_n < 0 THEN
+        RAISE EXCEPTION 'invalid number of ASNs: %', coalesce(a_n::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give how many to show.';
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH summed AS (
+    SELECT r.%1$I AS asn, sum(r.bytes) FILTER (WHERE r.ingress) AS ingress, sum(r.bytes) FILTER (WHERE NOT r.ingress) AS egress, sum(r.bytes) AS bytes
+    FROM (%2$s) r GROUP BY 1
+), ranked AS (
+    SELECT s.*, CASE WHEN s.asn IS NOT NULL THEN row_number() OVER (PARTITION BY s.asn IS NULL ORDER BY s.bytes DESC, s.asn) END AS place FROM summed s
+), shown AS (
+    SELECT CASE WHEN place <= $1 THEN place END AS place, CASE WHEN place <= $1 THEN asn END AS asn,
+           coalesce(sum(ingress), 0)::float8 * 8 / $2 AS ingress, coalesce(sum(egress), 0)::float8 * 8 / $2 AS egress, sum(bytes) AS bytes
+    FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
+)
+SELECT place::integer, asn, CASE WHEN place IS NULL THEN 'all the others' ELSE lastfluss._asn_name(asn) END,
+       round(ingress), round(egress), lastfluss.units(ingress), lastfluss.units(egress),
+       round(100 * bytes / sum(bytes) OVER (), 2),
+       CASE WHEN place IS NULL THEN '' ELSE lastfluss._bar(bytes::float8, (max(bytes) FILTER (WHERE place IS NOT NULL) OVER ())::float8) END
+FROM shown ORDER BY place NULLS LAST$$,
+        a_column, lastfluss._rows(a_begins, a_until, NULL, a_iface, NULL, NULL, a_ingress, a_family, ARRAY[a_column, 'ingress']))
+    USING a_n, extract(epoch FROM a_until - a_begins)::float8;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._top(text, timestamptz, timestamptz, integer, text[], boolean, integer) IS 'the rows of lastfluss.top_asns() and top_downstream_asns()';
+
+CREATE FUNCTION lastfluss.top_asns(since interval DEFAULT '1 hour', n integer DEFAULT 10, iface text DEFAULT NULL,
+    from_time timestamptz DEFAULT NULL, until timestamptz DEFAULT now(), role text DEFAULT NULL,
+    ingress boolean DEFAULT NULL, family integer DEFAULT NULL)
+RETURNS TABLE (rank integer, asn bigint, name text, ingress double precision, egress double precision,
+    incoming text, outgoing text, share numeric, bar text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t.rank, t.asn, t.name, t.ingress, t.egress, t.incoming, t.outgoing, t.share, t.bar
+    FROM lastfluss._top('remote_asn', lastfluss._begins($1, $4, $5), $5, $2, lastfluss._interface_names($3, $6), $7, $8) t;
+END;
+COMMENT ON FUNCTION lastfluss.top_asns(interval, integer, text, timestamptz, timestamptz, text, boolean, integer) IS
+'the ASNs on the far side with the most traffic.
+since: how far to look back from until; or from_time. n: how many. iface, role: only traffic through this interface, or the interfaces of this role. ingress, family: only this direction, this version of IP.
+Counted are the intervals that begin in the range, exactly; what is not written yet too. ingress, egress: mean over the range in bit/s, what came in from there, and what went out to there; incoming, outgoing: the same to read. Ranked by the sum of both. share: percent of all traffic that is asked for. bar: compared with the first. The last row, without rank and asn, is all the others: those behind n, and what the table has without an ASN (remote_asn null). AS 0 is what the exporter does not know';
+
+CREATE FUNCTION lastfluss.top_downstream_asns(since interval DEFAULT '1 hour', n integer DEFAULT 10, iface text DEFAULT NULL,
+    from_time timestamptz DEFAULT NULL, until timestamptz DEFAULT now(), role text DEFAULT NULL,
+    ingress boolean DEFAULT NULL, family integer DEFAULT NULL)
+RETURNS TABLE (rank integer, asn bigint, name text, ingress double precision, egress double precision,
+    incoming text, outgoing text, share numeric, bar text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t.rank, t.asn, t.name, t.ingress, t.egress, t.incoming, t.outgoing, t.share, t.bar
+    FROM lastfluss._top('local_asn', lastfluss._begins($1, $4, $5), $5, $2, lastfluss._interface_names($3, $6), $7, $8) t;
+END;
+COMMENT ON FUNCTION lastfluss.top_downstream_asns(interval, integer, text, timestamptz, timestamptz, text, boolean, integer) IS
+'the ASNs on our side with the most traffic, your own and your customers'': as lastfluss.top_asns(), by local_asn. ingress is what came in for them, egress what went out from them';
+
+/* Reports */
+
+CREATE FUNCTION lastfluss._asn_report(a_asn bigint, a_begins timestamptz, a_until timestamptz, a_downstream boolean,
+    OUT iface text, OUT role text, OUT ingress double precision, OUT egress double precision, OUT incoming text, OUT outgoing text,
+    OUT share numeric, OUT of_interface numeric, OUT ipv6 numeric, OUT bar text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+BEGIN
+    RETURN QUERY EXECUTE format($$
+WITH whole AS (
+    SELECT r.iface, sum(r.bytes) AS bytes FROM (%2$s) r GROUP BY 1
+), of_as AS (
+    SELECT r.iface, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::float8 * 8 / $1 AS ingress,
+           coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::float8 * 8 / $1 AS egress,
+           sum(r.bytes) AS bytes, sum(r.bytes) FILTER (WHERE r.family = 6) AS ipv6, count(r.family) > 0 AS families
+    FROM (%1$s) r GROUP BY 1 HAVING sum(r.bytes) > 0
+)
+SELECT a.iface, array_to_string(i.roles, ', '), round(a.ingress), round(a.egress), lastfluss.units(a.ingress), lastfluss.units(a.egress),
+       round(100 * a.bytes / sum(a.bytes) OVER (), 2), round(100 * a.bytes / w.bytes, 2),
+       CASE WHEN a.families THEN round(100 * coalesce(a.ipv6, 0) / a.bytes, 1) END,
+       lastfluss._bar(a.bytes::float8, (max(a.bytes) OVER ())::float8)
+FROM of_as a LEFT JOIN whole w ON w.iface IS NOT DISTINCT FROM a.iface LEFT JOIN lastfluss._interfaces() i ON i.name = a.iface
+ORDER BY a.bytes DESC, a.iface$$,
+        lastfluss._rows(a_begins, a_until, NULL, NULL, CASE WHEN NOT a_downstream THEN ARRAY[a_asn] END, CASE WHEN a_downstream THEN ARRAY[a_asn] END,
+                        by_columns => '{iface,ingress,family}'),
+        lastfluss._rows(a_begins, a_until, by_columns => '{iface}'))
+    USING extract(epoch FROM a_until - a_begins)::float8;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._asn_report(bigint, timestamptz, timestamptz, boolean) IS 'the rows of lastfluss.asn_report()';
+
+CREATE FUNCTION lastfluss.asn_report(asn bigint, since interval DEFAULT '1 day', from_time timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT now(), downstream boolean DEFAULT false)
+RETURNS TABLE (iface text, role text, ingress double precision, egress double precision, incoming text, outgoing text,
+    share numeric, of_interface numeric, ipv6 numeric, bar text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t.iface, t.role, t.ingress, t.egress, t.incoming, t.outgoing, t.share, t.of_interface, t.ipv6, t.bar
+    FROM lastfluss._asn_report($1, lastfluss._begins($2, $3, $4), $4, coalesce($5, false)) t;
+END;
+COMMENT ON FUNCTION lastfluss.asn_report(bigint, interval, timestamptz, timestamptz, boolean) IS
+'where the traffic of an AS flows: a row for each interface.
+asn: the AS on the far side, or with downstream on ours; null: all the others. since, from_time, until: as in lastfluss.top_asns(). ingress, egress: mean over the range in bit/s. share: percent of this AS''s traffic. of_interface: percent of the interface''s traffic. ipv6: percent of it that is IPv6; null where nobody tells';
+
+CREATE FUNCTION lastfluss.interface_report(since interval DEFAULT '1 hour', from_time timestamptz DEFAULT NULL, until timestamptz DEFAULT now(),
+    OUT iface text, OUT role text, OUT speed bigint, OUT ingress double precision, OUT egress double precision,
+    OUT incoming text, OUT outgoing text, OUT peak_in text, OUT peak_out text, OUT used_in numeric, OUT used_out numeric,
+    OUT ipv6 numeric, OUT bar text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+DECLARE
+    begins  timestamptz := lastfluss._begins($1, $2, $3);
+    step    bigint := lastfluss._step($3 - begins, NULL);
+BEGIN
+    RETURN QUERY EXECUTE format($$
+WITH meant AS (
+    SELECT r.iface, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::float8 * 8 / $1 AS ingress,
+           coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::float8 * 8 / $1 AS egress,
+           sum(r.bytes) AS bytes, sum(r.bytes) FILTER (WHERE r.family = 6) AS ipv6, count(r.family) > 0 AS families
+    FROM (%s) r GROUP BY 1
+), peak AS (
+    SELECT t.iface, max(t.bandwidth) FILTER (WHERE t.ingress) AS ingress, max(t.bandwidth) FILTER (WHERE NOT t.ingress) AS egress
+    FROM lastfluss._traffic($2, $3, make_interval(secs => $4), NULL, NULL, NULL, NULL, NULL, '{iface,ingress}', true) t GROUP BY 1
+)
+SELECT coalesce(m.iface, k.name), array_to_string(k.roles, ', '), k.speed, round(coalesce(m.ingress, 0)), round(coalesce(m.egress, 0)),
+       lastfluss.units(coalesce(m.ingress, 0)), lastfluss.units(coalesce(m.egress, 0)),
+       lastfluss.units(coalesce(p.ingress, 0)), lastfluss.units(coalesce(p.egress, 0)),
+       round(100 * coalesce(m.ingress, 0)::numeric / k.speed, 1), round(100 * coalesce(m.egress, 0)::numeric / k.speed, 1),
+       CASE WHEN m.families THEN round(100 * coalesce(m.ipv6, 0) / nullif(m.bytes, 0), 1) END,
+       lastfluss._bar(greatest(m.ingress, m.egress), coalesce(k.speed, max(greatest(m.ingress, m.egress)) OVER ()))
+FROM meant m FULL JOIN lastfluss._interfaces() k ON k.name = m.iface LEFT JOIN peak p ON p.iface = m.iface
+ORDER BY m.bytes DESC NULLS LAST, 1$$,
+        lastfluss._rows(begins, $3, by_columns => '{iface,ingress,family}'))
+    USING extract(epoch FROM $3 - begins)::float8, begins, $3, step;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.interface_report(interval, timestamptz, timestamptz) IS
+'all interfaces: those that have traffic, and those in lastfluss.interface, as far as the caller may read it.
+since: how far to look back from until; or from_time. ingress, egress: mean over the range in bit/s; incoming, outgoing: the same to read. peak_in, peak_out: the largest mean of a bucket, of the step that lastfluss.traffic() takes for this range. speed: of all entries that share the name; null where one has none. used_in, used_out: percent of the speed. ipv6: percent of the traffic. bar: the larger direction, compared with the speed, or, without one, with the busiest interface';
+
+CREATE FUNCTION lastfluss._percentile(a_iface text, a_month date, a_p double precision, a_zone text, a_missing text,
+    OUT iface text, OUT ingress boolean, OUT percentile double precision, OUT rate text, OUT mean double precision, OUT maximum double precision,
+    OUT slots bigint, OUT without bigint, OUT slot interval)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+DECLARE
+    length bigint := lastfluss._step(NULL, '5 min');
+    -- Slots that begin in the month, and are over and written.
+    first_ bigint := ceil(extract(epoch FROM date_trunc('month', a_month::timestamp) AT TIME ZONE a_zone) / length) * length;
+    last_  bigint := ceil(extract(epoch FROM (date_trunc('month', a_month::timestamp) + interval '1 month') AT TIME ZONE a_zone) / length) * length;
+    ready  bigint := floor(extract(epoch FROM lastfluss._over()) / length) * length;
+BEGIN
+    IF a_p IS NULL OR NOT (a_p > 0 AND a_p <= 1) THEN
+        RAISE EXCEPTION 'invalid percentile: %', coalesce(a_p::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a part of 1, such as 0.95.';
+    END IF;
+    IF a_missing IS NULL OR a_missing NOT IN ('zero', 'skip') THEN
+        RAISE EXCEPTION 'invalid value for missing slots: %', coalesce('"' || a_missing || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give zero, or skip.';
+    END IF;
+    last_ := least(last_, ready);
+    IF a_month IS NULL OR first_ >= last_ THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH slot AS (
+    SELECT r.iface, r.ingress, extract(epoch FROM r."time")::bigint / $1 AS at, sum(r.bytes)::float8 * 8 / greatest(max(r.seconds), $1) AS bits,
+           greatest(max(r.seconds) / $1, 1) AS weight, greatest(max(r.seconds), $1) AS seconds
+    FROM (%s) r GROUP BY 1, 2, 3
+), side AS (
+    SELECT i.iface, d.ingress
+    FROM (SELECT s.iface FROM slot s UNION SELECT k.name FROM lastfluss._interfaces() k WHERE k.name = $5) i
+    CROSS JOIN (VALUES (true), (false)) d(ingress)
+), counted AS (
+    SELECT s.iface, s.ingress, $2 AS slots, greatest($2 - coalesce(sum(o.weight), 0), 0)::bigint AS without,
+           max(o.seconds) AS seconds, max(o.bits) AS maximum, sum(o.bits * o.weight) AS bits
+    FROM side s LEFT JOIN slot o ON o.iface IS NOT DISTINCT FROM s.iface AND o.ingress = s.ingress
+    GROUP BY 1, 2
+), ordered AS (
+    SELECT s.iface, s.ingress, s.bits, sum(s.weight) OVER (PARTITION BY s.iface, s.ingress ORDER BY s.bits ROWS UNBOUNDED PRECEDING) AS place FROM slot s
+), ranked AS (
+    SELECT c.*, CASE WHEN $4 = 'zero' THEN c.slots ELSE c.slots - c.without END AS n, CASE WHEN $4 = 'zero' THEN c.without ELSE 0 END AS zeros FROM counted c
+)
+SELECT r.iface, r.ingress, round(v.bits), lastfluss.units(v.bits), round(coalesce(r.bits, 0) / nullif(r.n, 0)),
+       round(CASE WHEN r.n > 0 THEN coalesce(r.maximum, 0) END), r.n, r.without, make_interval(secs => coalesce(r.seconds, $1))
+FROM ranked r
+CROSS JOIN LATERAL (SELECT CASE WHEN r.n > 0 THEN coalesce(min(o.bits) FILTER (WHERE o.place >= ceil($3 * r.n) - r.zeros AND ceil($3 * r.n) > r.zeros), 0) END AS bits
+                    FROM ordered o WHERE o.iface IS NOT DISTINCT FROM r.iface AND o.ingress = r.ingress) v
+ORDER BY 1, 2 DESC$$,
+        lastfluss._rows(to_timestamp(first_), to_timestamp(last_), length, CASE WHEN a_iface IS NOT NULL THEN ARRAY[a_iface] END, by_columns => '{iface,ingress}'))
+    USING length, (last_ - first_) / length, a_p::numeric, a_missing, a_iface;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._percentile(text, date, double precision, text, text) IS 'the rows of lastfluss.percentile()';
+
+CREATE FUNCTION lastfluss.percentile(iface text, month date DEFAULT current_date, p double precision DEFAULT 0.95,
+    zone text DEFAULT current_setting('TimeZone'), missing text DEFAULT 'zero')
+RETURNS TABLE (iface text, ingress boolean, percentile double precision, rate text, mean double precision, maximum double precision,
+    slots bigint, without bigint, slot interval)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+    SELECT t.iface, t.ingress, t.percentile, t.rate, t.mean, t.maximum, t.slots, t.without, t.slot
+    FROM lastfluss._percentile($1, $2, $3, $4, $5) t;
+END;
+COMMENT ON FUNCTION lastfluss.percentile(text, date, double precision, text, text) IS
+'the billing percentile of an interface in a month, a row for each direction; usually the larger one is billed.
+iface: null: all. month: any day of it. p: 0.95 leaves the highest 5 % of the slots out. zone: the time zone in which the month begins and ends, so that one with a change of the clocks has 12 slots of five minutes more or fewer. missing: what a slot without rows counts, zero (no traffic is traffic of 0), or skip (it is left out).
+The slots are five minutes (a period, where that is longer), from the start of the month to its end, or, in a month that runs, to the last one that is over and written. percentile: the mean of a slot in bit/s, by the nearest rank: of n slots in ascending order the one with number ceil(p * n). So nothing is interpolated, and floor((1 - p) * n) slots are higher. rate: the same to read. mean, maximum: of the slots that count. slots: how many that are. without: how many have no rows. slot: the longest that a row stands for; where retention has left only rollups of hours or days, each counts as so many slots of its mean';
+
+CREATE FUNCTION lastfluss.peering_candidates(since interval DEFAULT '7 days', n integer DEFAULT 20, from_time timestamptz DEFAULT NULL,
+    until timestamptz DEFAULT now(), tolerance double precision DEFAULT 0.01,
+    OUT rank integer, OUT asn bigint, OUT name text, OUT ingress double precision, OUT egress double precision,
+    OUT incoming text, OUT outgoing text, OUT share numeric, OUT transit double precision, OUT without double precision,
+    OUT saved text, OUT saved_together text, OUT bar text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+DECLARE
+    begins    timestamptz := lastfluss._begins($1, $3, $4);
+    slot      bigint := lastfluss._step(NULL, '5 min');
+    transits  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE 'transit' = ANY (i.roles));
+    peerings  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE i.roles && '{ixp,pni}' AND 'transit' <> ALL (i.roles));
+    found     bigint[];
+BEGIN
+    IF $2 IS NULL OR $2 < 0 THEN
+        RAISE EXCEPTION 'invalid number of ASNs: %', coalesce($2::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give how many to show.';
+    END IF;
+    IF $5 IS NULL OR NOT $5 BETWEEN 0 AND 1 THEN
+        RAISE EXCEPTION 'invalid tolerance: %', coalesce($5::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a part from 0 to 1.';
+    END IF;
+    IF transits = '{}' THEN
+        RAISE NOTICE 'no interface in lastfluss.interface has the role transit, or you may not read it'
+        USING HINT = 'UPDATE lastfluss.interface SET role = ''transit'' WHERE name = ...;';
+        RETURN;
+    END IF;
+
+    EXECUTE format($$
+SELECT ARRAY(SELECT r.remote_asn FROM (%s) r
+             WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3
+             GROUP BY 1 HAVING sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) > 0
+                AND coalesce(sum(r.bytes) FILTER (WHERE r.iface <> ALL ($1)), 0) <= $4 * sum(r.bytes)
+             ORDER BY sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) DESC, 1 LIMIT $2)$$,
+        lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,remote_asn}'))
+    INTO found USING transits, $2, lastfluss._own_asn(), $5;
+
+    RETURN QUERY EXECUTE format($$
+WITH candidate AS (
+    SELECT asn, place::integer FROM unnest($1) WITH ORDINALITY c(asn, place)
+), total AS MATERIALIZED (
+    SELECT s.at, r.ingress, sum(r.bytes * $3 / greatest(r.seconds, $3)::float8) AS bytes
+    FROM (%1$s) r CROSS JOIN LATERAL (SELECT generate_series(b, b + greatest(r.seconds, $3) - $3, $3) AS at
+                                      FROM (SELECT extract(epoch FROM r."time")::bigint / $3 * $3 AS b) o) s
+    GROUP BY 1, 2
+), part AS MATERIALIZED (
+    SELECT s.at, r.ingress, r.remote_asn AS asn, sum(r.bytes * $3 / greatest(r.seconds, $3)::float8) AS bytes
+    FROM (%2$s) r CROSS JOIN LATERAL (SELECT generate_series(b, b + greatest(r.seconds, $3) - $3, $3) AS at
+                                      FROM (SELECT extract(epoch FROM r."time")::bigint / $3 * $3 AS b) o) s
+    GROUP BY 1, 2, 3
+), slot AS (
+    SELECT at, d.ingress, coalesce(t.bytes, 0) AS bytes
+    FROM generate_series($4, $5 - $3, $3) at CROSS JOIN (VALUES (true), (false)) d(ingress) LEFT JOIN total t USING (at, ingress)
+), lowered AS (
+    SELECT c.asn, c.place, s.ingress, s.bytes, s.bytes - coalesce(p.bytes, 0) AS alone,
+           s.bytes - sum(coalesce(p.bytes, 0)) OVER (PARTITION BY s.at, s.ingress ORDER BY c.place) AS together
+    FROM candidate c CROSS JOIN slot s LEFT JOIN part p USING (asn, at, ingress)
+), direction AS (
+    SELECT asn, place, ingress, percentile_disc(0.95) WITHIN GROUP (ORDER BY bytes) * 8 / $3 AS bits,
+           percentile_disc(0.95) WITHIN GROUP (ORDER BY alone) * 8 / $3 AS alone,
+           percentile_disc(0.95) WITHIN GROUP (ORDER BY together) * 8 / $3 AS together
+    FROM lowered GROUP BY 1, 2, 3
+), billed AS (
+    SELECT asn, place, max(bits) AS bits, max(alone) AS alone, max(together) AS together FROM direction GROUP BY 1, 2
+), meant AS (
+    SELECT r.remote_asn AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::float8 * 8 / $2 AS ingress,
+           coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::float8 * 8 / $2 AS egress, sum(r.bytes) AS bytes
+    FROM (%3$s) r GROUP BY 1
+), everything AS (
+    SELECT sum(r.bytes) AS bytes FROM (%4$s) r
+)
+SELECT b.place, b.asn, lastfluss._asn_name(b.asn), round(m.ingress), round(m.egress), lastfluss.units(m.ingress), lastfluss.units(m.egress),
+       round(100 * m.bytes / e.bytes, 2), round(b.bits), round(b.alone), lastfluss.units(b.bits - b.alone), lastfluss.units(b.bits - b.together),
+       lastfluss._bar(m.bytes::float8, (max(m.bytes) OVER ())::float8)
+FROM billed b JOIN meant m USING (asn) CROSS JOIN everything e ORDER BY b.place$$,
+        lastfluss._rows(begins, $4, slot, transits, by_columns => '{ingress}'),
+        lastfluss._rows(begins, $4, slot, transits, found, by_columns => '{ingress,remote_asn}'),
+        lastfluss._rows(begins, $4, NULL, transits, found, by_columns => '{ingress,remote_asn}'),
+        lastfluss._rows(begins, $4, NULL, transits, by_columns => '{}'))
+    USING found, extract(epoch FROM $4 - begins)::float8, slot,
+          floor(extract(epoch FROM begins) / slot)::bigint * slot, ceil(extract(epoch FROM $4) / slot)::bigint * slot;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.peering_candidates(interval, integer, timestamptz, timestamptz, double precision) IS
+'ASNs whose traffic flows through transit and not through peering, by what peering with them would take off transit.
+Transit are the interfaces with the role transit, peering those with the role ixp or pni. since: how far to look back from until; or from_time. n: how many. tolerance: an AS is left out when more than this part of its traffic on all of these interfaces is on peering. AS 0, 23456, your own (setting own_asn) and all the others (remote_asn null) are no candidates.
+ingress, egress: mean over the range in bit/s through transit; incoming, outgoing: the same to read. share: percent of the traffic of transit. transit: 95th percentile of all transit together, in slots of five minutes (missing ones count 0, nearest rank), of the larger direction. without: the same without this AS. saved: the difference, to read; saved_together: what it is without this AS and all that are ranked before it';
+
+/* Pictures */
+
+CREATE FUNCTION lastfluss._series(iface text, asn bigint, begins timestamptz, until timestamptz,
+    OUT "time" timestamptz, OUT ends timestamptz, OUT ingress double precision, OUT egress double precision)
+RETURNS SETOF record LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH step AS (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length)
+    SELECT t."time", t."time" + s.length, coalesce(sum(t.bandwidth::float8) FILTER (WHERE t.ingress), 0), coalesce(sum(t.bandwidth::float8) FILTER (WHERE NOT t.ingress), 0)
+    FROM step s, lastfluss._traffic($3, $4, s.length, CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END,
+        CASE WHEN $2 IS NOT NULL THEN ARRAY[$2] END, NULL, NULL, NULL, '{ingress}', true) t
+    GROUP BY 1, 2;
+$$;
+COMMENT ON FUNCTION lastfluss._series(text, bigint, timestamptz, timestamptz) IS 'the traffic of an interface, an AS, or both, in bit/s, as lastfluss.plot() and svg() draw it';
+
+CREATE FUNCTION lastfluss._scale(value double precision) RETURNS double precision
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT min(m * p.p) FROM unnest(ARRAY[1, 2, 4, 5, 6, 8, 10]) m WHERE m * p.p >= $1), 1)
+    FROM (SELECT power(10::float8, floor(log(greatest($1, 1)))) AS p) p;
+$$;
+COMMENT ON FUNCTION lastfluss._scale(double precision) IS 'the end of an axis for values up to this: a round number, whose half is one too';
+
+CREATE FUNCTION lastfluss._ticks(begins timestamptz, until timestamptz, n integer, OUT at timestamptz, OUT label text)
+RETURNS SETOF record LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH chosen AS (
+        SELECT coalesce(min(d) FILTER (WHERE d * $3 >= $2 - $1), '1 year') AS distance
+        FROM unnest(ARRAY['10 s', '30 s', '1 min', '2 min', '5 min', '10 min', '15 min', '30 min', '1 hour', '2 hours', '3 hours', '4 hours',
+                          '6 hours', '12 hours', '1 day', '2 days', '7 days', '14 days', '1 month', '3 months']::interval[]) d
+    )
+    -- multiples of the distance in local time
+    SELECT l AT TIME ZONE current_setting('TimeZone'),
+           to_char(l, CASE WHEN c.distance < '1 min' THEN 'HH24:MI:SS' WHEN c.distance < '1 day' AND l::time <> '00:00' THEN 'HH24:MI'
+                           WHEN c.distance < '1 month' THEN 'Mon DD' ELSE 'Mon YYYY' END)
+    FROM chosen c
+    CROSS JOIN LATERAL (SELECT CASE WHEN c.distance < '1 month' THEN date_bin(c.distance, $1::timestamp, '2001-01-01') ELSE date_trunc('year', $1::timestamp) END AS first) f
+    CROSS JOIN generate_series(f.first, $2::timestamp, c.distance) l
+    WHERE l AT TIME ZONE current_setting('TimeZone') >= $1 AND l AT TIME ZONE current_setting('TimeZone') < $2;
+$$;
+COMMENT ON FUNCTION lastfluss._ticks(timestamptz, timestamptz, integer) IS 'where a time axis is marked, at most so often (and once more), in the time zone of the session';
+
+CREATE FUNCTION lastfluss._cell(style text, up boolean, left_dots integer, right_dots integer) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN $3 + $4 = 0 THEN ' '
+        WHEN $1 = 'ascii' THEN CASE WHEN $3 + $4 >= 4 THEN '#' ELSE ':' END
+        -- U+2581 to U+2588 grow from below; from above there are U+2594, U+2580
+        WHEN $1 = 'blocks' AND $2 THEN chr(9600 + $3 + $4)
+        WHEN $1 = 'blocks' THEN chr(CASE WHEN $3 + $4 <= 2 THEN 9620 WHEN $3 + $4 <= 6 THEN 9600 ELSE 9608 END)
+        -- U+2800 and a bit for each dot, see the Unicode standard's chart of Braille patterns
+        WHEN $2 THEN chr(10240 + (ARRAY[0, 64, 68, 70, 71])[$3 + 1] + (ARRAY[0, 128, 160, 176, 184])[$4 + 1])
+        ELSE chr(10240 + (ARRAY[0, 1, 3, 7, 71])[$3 + 1] + (ARRAY[0, 8, 24, 56, 184])[$4 + 1]) END;
+$$;
+COMMENT ON FUNCTION lastfluss._cell(text, boolean, integer, integer) IS 'a character of a plot: two columns of up to four dots, from below or from above';
+
+CREATE FUNCTION lastfluss._title(iface text, asn bigint, begins timestamptz, until timestamptz) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(', ', coalesce($1, CASE WHEN $2 IS NULL THEN 'all interfaces' END), 'AS' || $2 || coalesce(' ' || lastfluss._asn_name($2), ''))
+        || to_char($3, ', YYYY-MM-DD HH24:MI')
+        || to_char($4, CASE WHEN $3::date = $4::date THEN ' to HH24:MI' ELSE ' to YYYY-MM-DD HH24:MI' END) || ' ' || to_char($4, 'TZ');
+$$;
+COMMENT ON FUNCTION lastfluss._title(text, bigint, timestamptz, timestamptz) IS 'what a picture shows';
+
+CREATE FUNCTION lastfluss.plot(iface text DEFAULT NULL, since interval DEFAULT '1 hour', asn bigint DEFAULT NULL,
+    from_time timestamptz DEFAULT NULL, until timestamptz DEFAULT now(), width integer DEFAULT 72, height integer DEFAULT 8,
+    style text DEFAULT NULL)
+RETURNS SETOF text LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    begins  timestamptz := lastfluss._begins($2, $4, $5);
+    utf8    boolean := getdatabaseencoding() = 'UTF8';
+    style_  text := coalesce($8, CASE WHEN utf8 THEN 'braille' ELSE 'ascii' END);
+    pixel   interval := ($5 - begins) / (2 * $6);
+    ins     float8[];
+    outs    float8[];
+    top     float8;
+    legend  text[];
+    cells   text;
+    labels  text := '';
+    tick    record;
+    place   integer;
+    margin  constant integer := 12;
+BEGIN
+    IF $6 IS NULL OR $6 NOT BETWEEN 10 AND 500 OR $7 IS NULL OR $7 NOT BETWEEN 2 AND 100 THEN
+        RAISE EXCEPTION 'invalid size of a plot: % times %', coalesce($6::text, 'null'), coalesce($7::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a width of 10 to 500 characters, and a height of 2 to 100 lines for each direction.';
+    END IF;
+    IF style_ NOT IN ('braille', 'blocks', 'ascii') THEN
+        RAISE EXCEPTION 'invalid style of a plot: "%"', style_
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give braille, blocks or ascii.';
+    END IF;
+    IF NOT utf8 AND style_ <> 'ascii' THEN
+        RAISE EXCEPTION 'style "%" needs a database whose encoding is UTF8', style_
+        USING ERRCODE = 'feature_not_supported', HINT = 'Give ascii.';
+    END IF;
+
+    -- Each column of dots shows the mean over the time that it stands for.
+    WITH series AS MATERIALIZED (
+        SELECT * FROM lastfluss._series($1, $3, begins, $5)
+    ), drawn AS (
+        SELECT x, coalesce(sum(s.ingress * w.part) / nullif(sum(w.part), 0), 0) AS ingress, coalesce(sum(s.egress * w.part) / nullif(sum(w.part), 0), 0) AS egress
+        FROM generate_series(0, 2 * $6 - 1) x
+        LEFT JOIN series s ON s."time" < begins + pixel * (x + 1) AND s.ends > begins + pixel * x
+        CROSS JOIN LATERAL (SELECT extract(epoch FROM least(s.ends, begins + pixel * (x + 1)) - greatest(s."time", begins + pixel * x))::float8 AS part) w
+        GROUP BY x
+    )
+    SELECT (SELECT array_agg(d.ingress ORDER BY d.x) FROM drawn d), (SELECT array_agg(d.egress ORDER BY d.x) FROM drawn d),
+           lastfluss._scale((SELECT max(greatest(d.ingress, d.egress)) FROM drawn d)),
+           ARRAY[format('in:  mean %s, max %s', coalesce(lastfluss.units(avg(s.ingress)), 'none'), coalesce(lastfluss.units(max(s.ingress)), 'none')),
+                 format('out: mean %s, max %s', coalesce(lastfluss.units(avg(s.egress)), 'none'), coalesce(lastfluss.units(max(s.egress)), 'none'))]
+    INTO ins, outs, top, legend FROM series s;
+
+    RETURN NEXT repeat(' ', margin + 1) || lastfluss._title($1, $3, begins, $5);
+    FOR line IN 1 .. 2 * $7 LOOP
+        -- dots of a column that are in this line, from the axis on
+        SELECT string_agg(lastfluss._cell(style_, line <= $7, c.dots[1], c.dots[2]), '' ORDER BY c.x) INTO cells
+        FROM (SELECT x, ARRAY(SELECT greatest(least(ceil(4 * $7 * CASE WHEN line <= $7 THEN ins[i] ELSE outs[i] END / top - 1e-9)::integer
+                                                    - 4 * CASE WHEN line <= $7 THEN $7 - line ELSE line - $7 - 1 END, 4), 0)
+                              FROM generate_series(2 * x + 1, 2 * x + 2) i ORDER BY i) AS dots
+              FROM generate_series(0, $6 - 1) x) c;
+        RETURN NEXT rtrim(lpad(CASE WHEN line IN (1, 2 * $7) THEN lastfluss.units(top)
+                                    WHEN $7 % 2 = 0 AND line IN ($7 / 2 + 1, 2 * $7 - $7 / 2) THEN lastfluss.units(top / 2) ELSE '' END, margin - 1)
+                          || ' ' || CASE WHEN style_ <> 'ascii' THEN chr(9474) ELSE '|' END || cells);
+        IF line = $7 THEN
+            FOR tick IN SELECT * FROM lastfluss._ticks(begins, $5, $6 / 12) LOOP
+                place := floor(extract(epoch FROM tick.at - begins) / extract(epoch FROM $5 - begins) * $6);
+                CONTINUE WHEN place < length(labels) OR place + length(tick.label) > $6 + 4;
+                labels := rpad(labels, place) || tick.label || ' ';
+            END LOOP;
+            RETURN NEXT rtrim(lpad('0', margin - 1) || ' ' || CASE WHEN style_ <> 'ascii' THEN chr(9500) ELSE '+' END
+                              || repeat(CASE WHEN style_ <> 'ascii' THEN chr(9472) ELSE '-' END, $6));
+        END IF;
+    END LOOP;
+    RETURN NEXT repeat(' ', margin + 1) || rtrim(labels);
+    RETURN NEXT repeat(' ', margin + 1) || legend[1];
+    RETURN NEXT repeat(' ', margin + 1) || legend[2];
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.plot(text, interval, bigint, timestamptz, timestamptz, integer, integer, text) IS
+'draws traffic in the terminal, a row for each line: what comes in above the axis, what goes out below, both by one scale in bit/s, the time in the session''s time zone.
+iface: null: all. since: how far to look back from until; or from_time. asn: only this AS on the far side; null: all. width: characters; height: lines for each direction. style: braille, blocks, or ascii, which is the default where the database''s encoding is not UTF8. Try: SELECT lastfluss.plot() \watch 10';
+
+CREATE FUNCTION lastfluss._xml(name text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- XML 1.0, 2.2: most control characters cannot be written in any way
+    SELECT replace(replace(replace(replace(regexp_replace($1, '[\x01-\x08\x0b\x0c\x0e-\x1f]', ' ', 'g'), '&', '&amp;'), '<', '&lt;'), '>', '&gt;'), '"', '&quot;');
+$$;
+COMMENT ON FUNCTION lastfluss._xml(text) IS 'text for an XML document';
+
+CREATE FUNCTION lastfluss.svg(iface text DEFAULT NULL, since interval DEFAULT '1 day', asn bigint DEFAULT NULL,
+    from_time timestamptz DEFAULT NULL, until timestamptz DEFAULT now(), width integer DEFAULT 800, height integer DEFAULT 300)
+RETURNS text LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    begins  timestamptz := lastfluss._begins($2, $4, $5);
+    span    float8 := extract(epoch FROM $5 - begins);
+    x0      constant integer := 90;
+    y0      constant integer := 34;
+    w       integer := $6 - 90 - 16;
+    h       integer := $7 - 34 - 50;
+    title   text := lastfluss._xml(lastfluss._title($1, $3, begins, $5));
+    top     float8;
+    areas   text;
+    legend  text;
+    grid    text;
+BEGIN
+    IF $6 IS NULL OR $6 NOT BETWEEN 200 AND 10000 OR $7 IS NULL OR $7 NOT BETWEEN 150 AND 10000 THEN
+        RAISE EXCEPTION 'invalid size of a picture: % times %', coalesce($6::text, 'null'), coalesce($7::text, 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a width of 200 to 10000 pixels, and a height of 150 to 10000.';
+    END IF;
+
+    WITH series AS MATERIALIZED (
+        SELECT * FROM lastfluss._series($1, $3, begins, $5)
+    ), scale AS (
+        SELECT lastfluss._scale(max(greatest(s.ingress, s.egress))) AS top FROM series s
+    ), side AS (
+        SELECT d.side, s."time", s.ends, CASE d.side WHEN 'in' THEN s.ingress ELSE s.egress END AS bits, CASE d.side WHEN 'in' THEN -1 ELSE 1 END AS sign
+        FROM series s CROSS JOIN (VALUES ('in'), ('out')) d(side)
+    ), joined AS (
+        -- An area for each stretch without a gap.
+        SELECT s.*, count(*) FILTER (WHERE s."time" <> s.before OR s.before IS NULL) OVER (PARTITION BY s.side ORDER BY s."time") AS stretch
+        FROM (SELECT s.*, lag(s.ends) OVER (PARTITION BY s.side ORDER BY s."time") AS before FROM side s) s
+    ), point AS (
+        SELECT j.side, j.stretch, j."time", j.sign,
+               round((x0 + w * greatest(least(extract(epoch FROM j."time" - begins)::float8 / span, 1), 0))::numeric, 1) AS left_x,
+               round((x0 + w * greatest(least(extract(epoch FROM j.ends - begins)::float8 / span, 1), 0))::numeric, 1) AS right_x,
+               round((y0 + h / 2.0 + j.sign * h / 2.0 * j.bits / (SELECT c.top FROM scale c))::numeric, 1) AS y
+        FROM joined j
+    ), area AS (
+        SELECT p.side, p.stretch, format('<path class="%s" d="M%s %s%sV%sZ"/>', p.side, min(p.left_x), round(y0 + h / 2.0, 1),
+                   string_agg(format('L%s %sH%s', p.left_x, p.y, p.right_x), '' ORDER BY p."time"), round(y0 + h / 2.0, 1)) AS path
+        FROM point p GROUP BY p.side, p.stretch
+    )
+    SELECT (SELECT c.top FROM scale c), (SELECT string_agg(a.path, E'\n' ORDER BY a.side, a.stretch) FROM area a),
+           format('in: mean %s, max %s; out: mean %s, max %s', coalesce(lastfluss.units(avg(s.ingress)), 'none'), coalesce(lastfluss.units(max(s.ingress)), 'none'),
+                  coalesce(lastfluss.units(avg(s.egress)), 'none'), coalesce(lastfluss.units(max(s.egress)), 'none'))
+    INTO top, areas, legend FROM series s;
+
+    SELECT string_agg(g.line, E'\n') INTO grid FROM (
+        SELECT format('<path class="grid" d="M%s %sh%s"/><text x="%s" y="%s" text-anchor="end">%s</text>',
+                      x0, y, w, x0 - 6, y + 4, CASE WHEN part = 0 THEN '0' ELSE lastfluss.units(top * abs(part)) END) AS line
+        FROM (SELECT part, round(y0 + h / 2.0 * (1 - part), 1) AS y FROM unnest(ARRAY[1, 0.5, 0, -0.5, -1]) part) l
+        UNION ALL
+        SELECT format('<path class="grid" d="M%s %sv%s"/><text x="%s" y="%s" text-anchor="middle">%s</text>', x, y0, h, x, y0 + h + 16, label)
+        FROM (SELECT t.label, round((x0 + w * extract(epoch FROM t.at - begins)::float8 / span)::numeric, 1) AS x FROM lastfluss._ticks(begins, $5, $6 / 100) t) t
+        WHERE x BETWEEN x0 AND x0 + w) g;
+
+    RETURN format($svg$<svg xmlns="http://www.w3.org/2000/svg" width="%1$s" height="%2$s" viewBox="0 0 %1$s %2$s" role="img">
+<title>%3$s</title>
+<style>text{font:12px sans-serif;fill:#333}.grid{stroke:#ccc;fill:none}.in{fill:#2a78b8}.out{fill:#e08a2c}.title{font-weight:bold;font-size:14px}</style>
+<rect width="%1$s" height="%2$s" fill="#fff"/>
+<text class="title" x="%4$s" y="20">%3$s</text>
+%5$s
+%6$s
+<text x="%4$s" y="%7$s"><tspan class="in">&#9650;</tspan><tspan class="out">&#9660;</tspan> %8$s</text>
+</svg>
+$svg$, $6, $7, title, x0, grid, coalesce(areas, ''), $7 - 10, legend);
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.svg(text, interval, bigint, timestamptz, timestamptz, integer, integer) IS
+'draws traffic as lastfluss.plot() does, as an SVG document for a mail or a page: what comes in above the axis, what goes out below. width, height: in pixels. A bucket without any traffic is a gap. In psql: \pset format unaligned, \pset tuples_only on, SELECT lastfluss.svg(''DE-CIX'') \g picture.svg';
+
+CREATE FUNCTION lastfluss.grant_read(role regrole, live boolean DEFAULT true) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
+        'peering_candidates', 'plot', 'svg', '_sources', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
+        '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
+        '_series', '_scale', '_ticks', '_cell', '_title', '_xml'];
+    relation text;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s',
+        (SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
+         WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.proname = ANY (answers)), $1);
+    FOR relation IN SELECT s.relation FROM lastfluss._sources() s WHERE s.kind <> 'live' LOOP
+        EXECUTE format('GRANT SELECT ON %s TO %s', relation, $1);
+    END LOOP;
+    IF $2 THEN
+        EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.interface, lastfluss.asn TO %s', $1);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.grant_read(regrole, boolean) IS
+'lets a role ask: USAGE on the schema, EXECUTE on the answers, SELECT on the table of the traffic and its rollups that are there, and with live on lastfluss.live, interface and asn too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
 
 /* Captures */
 
@@ -1187,11 +2446,13 @@ CREATE TRIGGER prefixes_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA lastfluss FROM PUBLIC;
 GRANT USAGE ON SCHEMA lastfluss TO pg_monitor;
 GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
-    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings TO pg_monitor;
+    lastfluss.seen_interfaces, lastfluss.live, lastfluss.settings, lastfluss.rollups, lastfluss.maintenance, lastfluss.upgrade TO pg_monitor;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
     lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._written_until(), lastfluss._estimated_rows(regclass),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
-    lastfluss._doctor_disk(), lastfluss._doctor_counters() TO pg_monitor;
+    lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
+    lastfluss._is_hypertable(regclass) TO pg_monitor;

@@ -23,6 +23,8 @@
 #include "lastfluss.h"
 #include "pcap.h"
 #include "prefixes.h"
+#include "rollup.h"
+#include "rows.h"
 #include "shared.h"
 #include "top.h"
 #include "traffic.h"
@@ -155,9 +157,8 @@ capture_put_time(CaptureRow *row, bool present, int64 unix_time)
 
 /* The order of the columns is that of lastfluss.read_pcap(). */
 static void
-capture_take_flow(void *context, const Flow *flow)
+capture_take_flow(CaptureRows *rows, const Flow *flow)
 {
-	CaptureRows *rows = context;
 	CaptureRow	row = {0};
 
 	capture_put_time(&row, rows->has_time, flow->received);
@@ -183,6 +184,13 @@ capture_take_flow(void *context, const Flow *flow)
 	tuplestore_putvalues(rows->result->setResult, rows->result->setDesc, row.values, row.nulls);
 }
 
+static void
+capture_take_flows(void *context, const Flow *flows, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++)
+		capture_take_flow(context, &flows[i]);
+}
+
 /*
  * lastfluss.read_pcap(bytea)
  */
@@ -195,7 +203,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 	Datagram	datagram;
 	Decoder    *decoder = capture_decoder();
 	CaptureRows rows = {.datagram = &datagram,.has_time = true};
-	FlowSinks	sinks = {.context = &rows,.flow = capture_take_flow};
+	FlowSinks	sinks = {.context = &rows,.flows = capture_take_flows};
 
 	capture_open(&reader, PG_GETARG_BYTEA_PP(0));
 	InitMaterializedSRF(fcinfo, 0);
@@ -212,7 +220,7 @@ lastfluss_read_pcap(PG_FUNCTION_ARGS)
 static void
 capture_read_messages(Decoder *decoder, bytea *value, CaptureRows *rows, Datagram *datagram)
 {
-	FlowSinks	sinks = {.context = rows,.flow = capture_take_flow};
+	FlowSinks	sinks = {.context = rows,.flows = capture_take_flows};
 	size_t		taken;
 
 	datagram->data = (uint8_t *) VARDATA_ANY(value);
@@ -263,42 +271,44 @@ typedef struct Replay
 {
 	Oid			table;
 	uint32		keep_top;
+	uint32		keep_top_share;
 	char	  **names;
 	uint32		name_count;
 	Account		account;
-	const Datagram *datagram;
 	Intervals  *intervals;
 	uint64		datagrams;
 	uint64		rows;
 	MemoryContext context;		/* reset after each interval */
 } Replay;
 
-static AggregateEntry *
-replay_copy_rows(const Aggregate *sums, uint32 count)
+static void
+replay_copy_rows(const Aggregate *sums, IntervalCopy *copy)
 {
-	AggregateEntry *rows = MemoryContextAllocHuge(CurrentMemoryContext,
-												  mul_size(count + 1, sizeof(AggregateEntry)));
+	uint32		paths = aggregate_count(sums);
 
-	for (uint32 i = 0; i < count; i++)
-		aggregate_row(sums, i, &rows[i].key, &rows[i].sum);
-	return rows;
+	copy->rows = MemoryContextAllocHuge(CurrentMemoryContext,
+										mul_size(2 * (Size) paths + 2, sizeof(AggregateEntry)));
+	for (uint32 i = 0; i < paths; i++)
+		copy->count += aggregate_row(sums, i, &copy->rows[copy->count]);
+	copy->count = rows_merge(copy->rows, copy->count);
 }
 
 static void
 replay_write(Replay *replay, FlowInterval *interval)
 {
 	MemoryContext old = MemoryContextSwitchTo(replay->context);
-	uint32		count = aggregate_count(interval->sums);
 	IntervalCopy copy = {
 		.start = interval->start,
 		.period = interval->period,
-		.rows = replay_copy_rows(interval->sums, count),
 		.name_count = replay->name_count,
 		.names = replay->names
 	};
 
-	copy.count = top_keep(copy.rows, count, replay->keep_top);
+	replay_copy_rows(interval->sums, &copy);
+	copy.count = top_keep(copy.rows, copy.count, replay->keep_top, replay->keep_top_share);
 	replay->rows += traffic_write(replay->table, &copy);
+	if (copy.count > 0)
+		rollup_note(replay->table, traffic_sane_time(copy.start, copy.period));
 	interval->state = INTERVAL_FREE;
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(replay->context);
@@ -315,13 +325,17 @@ replay_write_finished(Replay *replay)
 }
 
 static void
-replay_take_flow(void *context, const Flow *flow)
+replay_take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Replay	   *replay = context;
-	IntervalParts parts;
 
-	intervals_lay(replay->intervals, flow, &parts);
-	account_flow(&replay->account, &replay->datagram->source, flow, &parts);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(replay->intervals, &flows[i], &parts);
+		account_flow(&replay->account, &flows[i], &parts);
+	}
 }
 
 /*
@@ -359,6 +373,7 @@ replay_prepare(Replay *replay)
 
 	config_read(&settings, config, &replay->names);
 	replay->keep_top = settings.keep_top;
+	replay->keep_top_share = settings.keep_top_share;
 	replay->name_count = config->interface_count;
 	replay->table = traffic_open(settings.table);
 	allowed = pg_class_aclcheck(replay->table, GetUserId(), ACL_INSERT);
@@ -373,6 +388,7 @@ replay_prepare(Replay *replay)
 		replay->account.prefixes = prefixes_build(NULL);
 	replay->account.seen = lru_init(capture_allocate(lru_size(SHARED_SEEN, sizeof(SeenInterface))),
 									SHARED_SEEN, sizeof(SeenInterface));
+	replay->account.work = palloc0(sizeof(AccountWork));
 	replay->intervals = replay_intervals(&config->rule);
 	replay->context = AllocSetContextCreate(CurrentMemoryContext, "lastfluss replay",
 											ALLOCSET_DEFAULT_SIZES);
@@ -381,17 +397,18 @@ replay_prepare(Replay *replay)
 static void
 replay_run(Replay *replay, PcapReader *reader, Decoder *decoder)
 {
-	FlowSinks	sinks = {.context = replay,.flow = replay_take_flow};
+	FlowSinks	sinks = {.context = replay,.flows = replay_take_flows};
 	PcapDatagram captured;
 	Datagram	datagram;
 
-	replay->datagram = &datagram;
 	while (capture_next(reader, &captured))
 	{
 		capture_to_datagram(&captured, &datagram);
 		datagram.known = interfaces_know_host(replay->account.interfaces, &datagram.source);
 		replay_turn_intervals(replay, datagram.received);
+		account_begin(&replay->account, &datagram.source);
 		(void) decode_datagram(decoder, &datagram, false, &sinks);
+		account_flush(&replay->account);
 		replay->datagrams++;
 	}
 	(void) intervals_close_all(replay->intervals);

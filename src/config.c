@@ -48,6 +48,9 @@ static char *config_check_megabytes(const SettingType *setting, const char *valu
 static char *config_check_table(const SettingType *setting, const char *value);
 static char *config_check_as_source(const SettingType *setting, const char *value);
 static char *config_check_as(const SettingType *setting, const char *value);
+static char *config_check_share(const SettingType *setting, const char *value);
+static char *config_check_switch(const SettingType *setting, const char *value);
+static char *config_check_retention(const SettingType *setting, const char *value);
 
 static const SettingType setting_types[] = {
 	{"period", "60", "s",
@@ -62,6 +65,27 @@ static const SettingType setting_types[] = {
 	{"keep_top", "0", NULL,
 		"remote ASNs that keep rows of their own, by interface, direction and interval; the others become one row with remote_asn null; 0: all",
 	config_check_count},
+	{"keep_top_share", "0", "%",
+		"remote ASNs with more than this share of their interface, direction and interval keep their rows beside those of keep_top; 0: none",
+	config_check_share},
+	{"rollups", "on", NULL,
+		"on: traffic is summed up in tables of 5 minutes, 1 hour and 1 day beside it; off: they stay as they are",
+	config_check_switch},
+	{"rollup_keep_top", "0", NULL,
+		"as keep_top, with the same keep_top_share, for each 5 minutes, hour and day of the rollups; 0: all",
+	config_check_count},
+	{"retention", "keep", NULL,
+		"how long traffic, traffic_health and the interfaces' counters are kept: an interval such as 30 days, or keep",
+	config_check_retention},
+	{"retention_5m", "keep", NULL,
+		"how long the rollup of 5 minutes is kept",
+	config_check_retention},
+	{"retention_1h", "keep", NULL,
+		"how long the rollup of 1 hour is kept",
+	config_check_retention},
+	{"retention_1d", "keep", NULL,
+		"how long the rollup of 1 day is kept",
+	config_check_retention},
 	{"spool_limit", "1024", "MB",
 		"room in the data directory for finished intervals that cannot be written to the table",
 	config_check_megabytes},
@@ -76,8 +100,7 @@ static const SettingType setting_types[] = {
 	config_check_as}
 };
 
-static void config_read_settings(Settings *settings);
-
+#define CONFIG_KEEP			"keep"
 #define CONFIG_MAX_PERIOD	3600
 #define CONFIG_MAX_WINDOW	86400
 
@@ -192,6 +215,82 @@ static char *
 config_check_megabytes(const SettingType *setting, const char *value)
 {
 	return config_check_number(setting, value, "Give a whole number of megabytes.");
+}
+
+/* In percent, which may have a fraction; -1: it is none. */
+static double
+config_parse_share(const char *value)
+{
+	char	   *end;
+	double		share;
+
+	errno = 0;
+	share = strtod(value, &end);
+	if (end == value || *end != '\0' || errno != 0 || !(share >= 0 && share <= 100))
+		return -1;
+	return share;
+}
+
+static char *
+config_check_share(const SettingType *setting, const char *value)
+{
+	if (config_parse_share(value) < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give a share in percent, such as 0.5, or 0 for none.")));
+	return pstrdup(value);
+}
+
+static char *
+config_check_switch(const SettingType *setting, const char *value)
+{
+	bool		on;
+
+	if (!parse_bool(value, &on))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give on or off.")));
+	return pstrdup(on ? "on" : "off");
+}
+
+/* An interval longer than nothing; months and years count as such. */
+static bool
+config_is_duration(const char *value)
+{
+	char		work[256];		/* as interval_in() has it */
+	char	   *fields[MAXDATEFIELDS];
+	int			types[MAXDATEFIELDS];
+	int			count;
+	int			type;
+	struct pg_itm_in interval;
+
+	if (ParseDateTime(value, work, sizeof(work), fields, types, MAXDATEFIELDS, &count) != 0 ||
+		DecodeInterval(fields, types, count, INTERVAL_FULL_RANGE, &type, &interval) != 0 ||
+		type != DTK_DELTA)
+		return false;
+	return interval.tm_year >= 0 && interval.tm_mon >= 0 && interval.tm_mday >= 0 &&
+		interval.tm_usec >= 0 &&
+		(interval.tm_year > 0 || interval.tm_mon > 0 || interval.tm_mday > 0 ||
+		 interval.tm_usec >= USECS_PER_HOUR);
+}
+
+static char *
+config_check_retention(const SettingType *setting, const char *value)
+{
+	char	   *end;
+
+	if (pg_strcasecmp(value, CONFIG_KEEP) == 0 || *value == '\0')
+		return pstrdup(CONFIG_KEEP);
+	/* A number alone would be seconds. */
+	(void) strtod(value, &end);
+	if (*end == '\0' || !config_is_duration(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give an interval of at least an hour, such as '30 days' or '1 year', or keep.")));
+	return pstrdup(value);
 }
 
 static char *
@@ -389,6 +488,7 @@ config_at_commit(XactEvent event, void *arg)
 	{
 		pg_atomic_write_u32(&shared->config_changed, 1);
 		shared_wake_writer();
+		shared_wake_maintenance();
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		config_change_pending = false;
@@ -446,7 +546,14 @@ config_number(uint64 row, int column, uint32 if_null)
 	return isnull ? if_null : (uint32) DatumGetInt64(value);
 }
 
-static void
+/* NULL: for ever. */
+static char *
+config_retention(char *value)
+{
+	return strcmp(value, CONFIG_KEEP) == 0 ? NULL : value;
+}
+
+void
 config_read_settings(Settings *settings)
 {
 	*settings = (Settings) {0};
@@ -465,6 +572,20 @@ config_read_settings(Settings *settings)
 			settings->by_arrival = strcmp(value, "arrival") == 0;
 		else if (strcmp(name, "keep_top") == 0)
 			settings->keep_top = (uint32) atoi(value);
+		else if (strcmp(name, "keep_top_share") == 0)
+			settings->keep_top_share = (uint32) (config_parse_share(value) * 10000 + 0.5);
+		else if (strcmp(name, "rollups") == 0)
+			settings->rollups = strcmp(value, "on") == 0;
+		else if (strcmp(name, "rollup_keep_top") == 0)
+			settings->rollup_keep_top = (uint32) atoi(value);
+		else if (strcmp(name, "retention") == 0)
+			settings->retention[0] = config_retention(value);
+		else if (strcmp(name, "retention_5m") == 0)
+			settings->retention[1] = config_retention(value);
+		else if (strcmp(name, "retention_1h") == 0)
+			settings->retention[2] = config_retention(value);
+		else if (strcmp(name, "retention_1d") == 0)
+			settings->retention[3] = config_retention(value);
 		else if (strcmp(name, "spool_limit") == 0)
 			settings->spool_limit = atoi(value);
 		else if (strcmp(name, "table") == 0)

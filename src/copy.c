@@ -4,11 +4,13 @@
  *
  * The receiver waits while somebody holds its lock, so rows are copied in pieces.
  * Rows stay at their place and only grow, until the buffer gets another interval:
- * each piece begins with the question whether it still has this one.
+ * each piece begins with the question whether it still has this one.  They are
+ * sorted when the lock is not held.
  */
 #include "postgres.h"
 
 #include "copy.h"
+#include "rows.h"
 #include "shared.h"
 
 #define COPY_PIECE	8192		/* rows */
@@ -26,9 +28,9 @@ copy_is_there(const CopySource *source, uint64 sequence)
 	return sequence != 0 && source->interval->sequence == sequence;
 }
 
-/* Everything but rows, names and health rows. */
+/* Everything but rows, names and health rows; "paths" tells how many will be rows. */
 static bool
-copy_head(const CopySource *source, uint64 sequence, IntervalCopy *copy)
+copy_head(const CopySource *source, uint64 sequence, IntervalCopy *copy, uint32 *paths)
 {
 	const FlowInterval *interval = source->interval;
 	bool		there;
@@ -40,25 +42,40 @@ copy_head(const CopySource *source, uint64 sequence, IntervalCopy *copy)
 	copy->period = interval->period;
 	copy->finished = interval->state != INTERVAL_OPEN;
 	copy->folded = aggregate_folded(interval->sums);
-	copy->count = aggregate_count(interval->sums);
+	*paths = aggregate_count(interval->sums);
 	copy->noted = interval->health->noted;
 	copy->health_count = copy->noted ? interval->health->count : 0;
 	LWLockRelease(source->lock);
 	return there;
 }
 
+/* The sides of a piece of the paths, behind the rows that are there. */
 static bool
-copy_rows(const CopySource *source, IntervalCopy *copy, uint32 from)
+copy_piece(const CopySource *source, IntervalCopy *copy, uint32 from, uint32 paths)
 {
-	uint32		end = from + Min(copy->count - from, COPY_PIECE);
+	uint32		end = from + Min(paths - from, COPY_PIECE);
 	bool		there;
 
 	LWLockAcquire(source->lock, LW_SHARED);
 	there = copy_is_there(source, copy->sequence);
 	for (uint32 i = from; there && i < end; i++)
-		aggregate_row(source->interval->sums, i, &copy->rows[i].key, &copy->rows[i].sum);
+		copy->count += aggregate_row(source->interval->sums, i, &copy->rows[copy->count]);
 	LWLockRelease(source->lock);
 	return there;
+}
+
+static bool
+copy_rows(const CopySource *source, IntervalCopy *copy, uint32 paths)
+{
+	copy->rows = palloc_extended(mul_size(2 * (Size) paths + 2, sizeof(AggregateEntry)),
+								 MCXT_ALLOC_HUGE);
+	for (uint32 from = 0; from < paths; from += COPY_PIECE)
+	{
+		if (!copy_piece(source, copy, from, paths))
+			return false;
+	}
+	copy->count = rows_merge(copy->rows, copy->count);
+	return true;
 }
 
 static bool
@@ -120,15 +137,11 @@ copy_names(IntervalCopy *copy)
 
 /* All that hangs on it; health comes last, and tells that the names were right. */
 static bool
-copy_contents(const CopySource *source, IntervalCopy *copy)
+copy_contents(const CopySource *source, IntervalCopy *copy, uint32 paths)
 {
-	copy->rows = palloc_extended(Max(copy->count, 1) * sizeof(AggregateEntry), MCXT_ALLOC_HUGE);
 	copy->health = palloc(Max(copy->health_count, 1) * sizeof(HealthRow));
-	for (uint32 from = 0; from < copy->count; from += COPY_PIECE)
-	{
-		if (!copy_rows(source, copy, from))
-			return false;
-	}
+	if (!copy_rows(source, copy, paths))
+		return false;
 	copy_names(copy);
 	return copy_health(source, copy);
 }
@@ -141,12 +154,14 @@ copy_interval(int receiver, int buffer, uint64 sequence, IntervalCopy *copy)
 		.interval = &shared->receivers[receiver].intervals->all[buffer]
 	};
 
+	uint32		paths;
+
 	memset(copy, 0, sizeof(*copy));
 	copy->run = shared->run;
 	copy->receiver = receiver;
-	if (!copy_head(&source, sequence, copy))
+	if (!copy_head(&source, sequence, copy, &paths))
 		return false;
-	if (copy_contents(&source, copy))
+	if (copy_contents(&source, copy, paths))
 		return true;
 	copy_free(copy);
 	return false;

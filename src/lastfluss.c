@@ -138,6 +138,8 @@ _PG_init(void)
 					BGWORKER_BACKEND_DATABASE_CONNECTION);
 	register_worker("lastfluss writer", "lastfluss_writer_main", -1,
 					BGWORKER_BACKEND_DATABASE_CONNECTION);
+	register_worker("lastfluss maintenance", "lastfluss_maintenance_main", -1,
+					BGWORKER_BACKEND_DATABASE_CONNECTION);
 	register_worker("lastfluss keeper", "lastfluss_keeper_main", -1, 0);
 	for (int i = 0; i < lastfluss_receivers; i++)
 		register_worker("lastfluss receiver", "lastfluss_receiver_main", i, 0);

@@ -45,14 +45,19 @@ extern void lastfluss_require_preload(void);
  */
 extern bool lastfluss_server_is_stopping(void);
 
-/* launcher.c, receiver.c, writer.c, keeper.c: entry points of the workers */
+/* launcher.c, receiver.c, writer.c, maintenance.c, keeper.c: entry points of the workers */
 extern PGDLLEXPORT void lastfluss_launcher_main(Datum arg);
 extern PGDLLEXPORT void lastfluss_receiver_main(Datum arg);
 extern PGDLLEXPORT void lastfluss_writer_main(Datum arg);
+extern PGDLLEXPORT void lastfluss_maintenance_main(Datum arg);
 extern PGDLLEXPORT void lastfluss_keeper_main(Datum arg);
 
 /* launcher.c */
 extern bool launcher_lock_free(Oid database);
+extern bool launcher_hold_extension(void);
+
+/* traffic itself, and its rollups */
+#define LASTFLUSS_RELATIONS	4
 
 /* config.c */
 typedef struct Settings
@@ -61,6 +66,10 @@ typedef struct Settings
 	int			window;			/* seconds */
 	bool		by_arrival;		/* setting "attribution" */
 	uint32		keep_top;		/* 0: all */
+	uint32		keep_top_share; /* millionths; 0: none */
+	bool		rollups;
+	uint32		rollup_keep_top;	/* 0: all */
+	char	   *retention[LASTFLUSS_RELATIONS]; /* NULL: for ever */
 	int			spool_limit;	/* megabytes */
 	char	   *table;			/* as the user wrote it */
 	int			as_source;		/* AccountAsSource */
@@ -68,6 +77,7 @@ typedef struct Settings
 } Settings;
 
 struct ConfigSnapshot;
+extern void config_read_settings(Settings *settings);
 extern void config_read(Settings *settings, struct ConfigSnapshot *config, char ***names);
 extern bool config_publish(Settings *settings);
 extern void config_publish_nothing(void);

@@ -1,11 +1,11 @@
 /*
  * launcher.c
- *	  Looks for the database, and tells the writer when it is there.
+ *	  Looks for the database, and tells the writer and maintenance when it is there.
  *
  * A worker that connects to a database that does not exist leaves a FATAL line
- * in the log, again at each restart.  So the writer first waits without any
+ * in the log, again at each restart.  So these workers first wait without any
  * connection, and this worker, which is connected to no database but can read
- * the catalogs that all databases share, gives it the OID when there is one.
+ * the catalogs that all databases share, gives them the OID when there is one.
  */
 #include "postgres.h"
 
@@ -15,6 +15,8 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -26,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/relcache.h"
 #include "utils/wait_event.h"
 
@@ -46,6 +49,26 @@ launcher_lock_free(Oid database)
 
 	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, database, 0);
 	return LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/*
+ * Is the extension there, and does nobody drop or alter it?  Until the end of the
+ * transaction DROP EXTENSION waits for us then, with its first lock: if it took
+ * that of its tables one by one while we take others, it would be a deadlock.
+ */
+bool
+launcher_hold_extension(void)
+{
+	Oid			extension = get_extension_oid("lastfluss", true);
+	LOCKTAG		tag;
+
+	if (!OidIsValid(extension))
+		return false;
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, ExtensionRelationId, extension, 0);
+	if (LockAcquire(&tag, AccessShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return false;
+	AcceptInvalidationMessages();
+	return get_extension_oid("lastfluss", true) == extension;
 }
 
 /* The database's OID, or InvalidOid where it is missing or takes no connections. */
@@ -75,6 +98,17 @@ launcher_find_database(const char *name)
 	return found;
 }
 
+static bool
+launcher_is_without_writer(void)
+{
+	bool		without;
+
+	LWLockAcquire(shared->lock, LW_SHARED);
+	without = shared->writer_pid == 0;
+	LWLockRelease(shared->lock);
+	return without;
+}
+
 static void
 launcher_look(void)
 {
@@ -85,15 +119,21 @@ launcher_look(void)
 	namestrcpy(&name, lastfluss_database);
 	database = launcher_find_database(NameStr(name));
 	if (!OidIsValid(database))
-		config_publish_nothing();
+	{
+		if (launcher_is_without_writer())
+			config_publish_nothing();
+	}
 	else if (!launcher_lock_free(database))
 		database = InvalidOid;
 	CommitTransactionCommand();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->database = database;
-	if (OidIsValid(database) && shared->writer_latch)
+	shared->database = shared->writer_pid == 0 ? database : InvalidOid;
+	if (OidIsValid(shared->database) && shared->writer_latch)
 		SetLatch(shared->writer_latch);
+	shared->maintenance_database = shared->maintenance_pid == 0 ? database : InvalidOid;
+	if (OidIsValid(shared->maintenance_database) && shared->maintenance_latch)
+		SetLatch(shared->maintenance_latch);
 	LWLockRelease(shared->lock);
 }
 
@@ -103,7 +143,7 @@ launcher_is_needed(void)
 	bool		needed;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	needed = shared->writer_pid == 0;
+	needed = shared->writer_pid == 0 || shared->maintenance_pid == 0;
 	LWLockRelease(shared->lock);
 	return needed;
 }

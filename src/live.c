@@ -7,9 +7,13 @@
  * wait: a FREE buffer keeps its sums until it is used again, and a file stays for
  * some seconds.  Buffers come first: an interval that goes from a buffer to a
  * file meanwhile is seen once or twice, and the second time left out.
+ *
+ * Most buffers are FREE, so that most rows would be made in vain.  By the same
+ * snapshot and the same rule we leave out whole intervals before their rows are made.
  */
 #include "postgres.h"
 
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -19,6 +23,7 @@
 #include "row.h"
 #include "shared.h"
 #include "spool.h"
+#include "table.h"
 
 /* The intervals that were in buffers. */
 typedef struct LiveSeen
@@ -26,6 +31,65 @@ typedef struct LiveSeen
 	int			count;
 	SpoolName  *names;
 } LiveSeen;
+
+/* What lastfluss._written says. */
+typedef struct LiveNote
+{
+	int64		run;			/* microseconds since 1970 */
+	int			receiver;
+	int64		sequence;
+} LiveNote;
+
+typedef struct LiveNotes
+{
+	int			count;
+	LiveNote   *notes;
+} LiveNotes;
+
+static LiveNote
+live_note(HeapTuple tuple, TupleDesc desc)
+{
+	bool		isnull;
+
+	return (LiveNote) {
+		.run = lastfluss_unix_time(DatumGetTimestampTz(SPI_getbinval(tuple, desc, 1, &isnull))),
+		.receiver = DatumGetInt32(SPI_getbinval(tuple, desc, 2, &isnull)),
+		.sequence = DatumGetInt64(SPI_getbinval(tuple, desc, 3, &isnull))
+	};
+}
+
+/* By the query's snapshot.  Whoever may call us need not be able to read the table. */
+static void
+live_read_notes(LiveNotes *notes)
+{
+	MemoryContext context = CurrentMemoryContext;
+	TableUser	before;
+
+	SPI_connect();
+	table_become(table_owner(table_find("lastfluss", "_written")), &before);
+	if (SPI_execute("SELECT run, receiver, sequence FROM lastfluss._written", true, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not read what is written");
+	notes->count = (int) SPI_processed;
+	notes->notes = MemoryContextAlloc(context, mul_size(notes->count + 1, sizeof(LiveNote)));
+	for (int i = 0; i < notes->count; i++)
+		notes->notes[i] = live_note(SPI_tuptable->vals[i], SPI_tuptable->tupdesc);
+	table_become_again(&before);
+	SPI_finish();
+}
+
+/* The rule of the view lastfluss.live. */
+static bool
+live_is_left_out(const LiveNotes *notes, const IntervalCopy *copy, bool written)
+{
+	for (int i = 0; i < notes->count; i++)
+	{
+		const LiveNote *note = &notes->notes[i];
+
+		if (note->run == copy->run && note->receiver == copy->receiver)
+			return note->sequence >= (int64) copy->sequence;
+	}
+	return written;
+}
 
 static void
 live_put(const IntervalCopy *copy, const AggregateEntry *entry, bool written,
@@ -63,9 +127,11 @@ live_put(const IntervalCopy *copy, const AggregateEntry *entry, bool written,
 }
 
 static void
-live_put_all(IntervalCopy *copy, bool written, FunctionCallInfo fcinfo)
+live_put_all(IntervalCopy *copy, bool written, const LiveNotes *notes, FunctionCallInfo fcinfo)
 {
-	for (uint32 i = 0; i < copy->count; i++)
+	bool		left_out = live_is_left_out(notes, copy, written);
+
+	for (uint32 i = 0; i < copy->count && !left_out; i++)
 		live_put(copy, &copy->rows[i], written, fcinfo);
 	copy_free(copy);
 	CHECK_FOR_INTERRUPTS();
@@ -83,7 +149,7 @@ live_is_free(int receiver, int buffer)
 }
 
 static void
-live_put_buffers(LiveSeen *seen, FunctionCallInfo fcinfo)
+live_put_buffers(LiveSeen *seen, const LiveNotes *notes, FunctionCallInfo fcinfo)
 {
 	for (int receiver = 0; receiver < lastfluss_receivers; receiver++)
 	{
@@ -95,7 +161,7 @@ live_put_buffers(LiveSeen *seen, FunctionCallInfo fcinfo)
 			if (!copy_interval(receiver, buffer, 0, &copy))
 				continue;
 			seen->names[seen->count++] = (SpoolName) {copy.run, copy.receiver, copy.sequence};
-			live_put_all(&copy, written, fcinfo);
+			live_put_all(&copy, written, notes, fcinfo);
 		}
 	}
 }
@@ -115,7 +181,7 @@ live_was_seen(const LiveSeen *seen, const SpoolName *name)
 }
 
 static void
-live_put_files(const LiveSeen *seen, FunctionCallInfo fcinfo)
+live_put_files(const LiveSeen *seen, const LiveNotes *notes, FunctionCallInfo fcinfo)
 {
 	uint32		count;
 	SpoolFile  *files = spool_list(&count);
@@ -125,7 +191,7 @@ live_put_files(const LiveSeen *seen, FunctionCallInfo fcinfo)
 		IntervalCopy copy;
 
 		if (!live_was_seen(seen, &files[i].name) && spool_load(&files[i].name, &copy))
-			live_put_all(&copy, false, fcinfo);
+			live_put_all(&copy, false, notes, fcinfo);
 	}
 }
 
@@ -134,11 +200,13 @@ Datum
 lastfluss_live(PG_FUNCTION_ARGS)
 {
 	LiveSeen	seen = {0};
+	LiveNotes	notes;
 
 	lastfluss_require_preload();
 	InitMaterializedSRF(fcinfo, 0);
 	seen.names = palloc(mul_size(lastfluss_receivers * lastfluss_buffers, sizeof(SpoolName)));
-	live_put_buffers(&seen, fcinfo);
-	live_put_files(&seen, fcinfo);
+	live_read_notes(&notes);
+	live_put_buffers(&seen, &notes, fcinfo);
+	live_put_files(&seen, &notes, fcinfo);
 	return (Datum) 0;
 }

@@ -47,8 +47,7 @@ typedef struct Receiver
 	Interfaces *interfaces;
 	PrefixesMapping prefixes;
 	SocketBatch *batch;
-	AggregateQueue queue;		/* empty whenever the lock is not held */
-	AccountPorts ports;
+	AccountWork work;			/* flushed whenever the lock is not held */
 	WaitEventSet *events;
 	Listeners	listeners;
 	bool		stopping;		/* with the server */
@@ -189,6 +188,7 @@ receiver_configure(void)
 	receiver->mine->intervals->rule = receiver->config->rule;
 	receiver->mine->account.as_source = receiver->config->as_source;
 	receiver->mine->account.own_as = receiver->config->own_as;
+	account_configure(&receiver->mine->account);
 	LWLockRelease(receiver->lock);
 
 	receiver_build_events();
@@ -207,13 +207,18 @@ typedef struct ReceiverSink
 } ReceiverSink;
 
 static void
-receiver_take_flow(void *context, const Flow *flow)
+receiver_take_flows(void *context, const Flow *flows, uint32_t count)
 {
-	ReceiverSink *sink = context;
-	IntervalParts parts;
+	Account    *account = &receiver->mine->account;
+	const Intervals *intervals = receiver_intervals();
 
-	intervals_lay(receiver_intervals(), flow, &parts);
-	account_flow(&receiver->mine->account, &sink->host, flow, &parts);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(intervals, &flows[i], &parts);
+		account_flow(account, &flows[i], &parts);
+	}
 }
 
 static SeenInterface *
@@ -273,7 +278,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 {
 	FlowSinks	sinks = {
 		.context = sink,
-		.flow = receiver_take_flow,
+		.flows = receiver_take_flows,
 		.counters = receiver_take_counters,
 		.interface = receiver_take_interface
 	};
@@ -290,7 +295,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 	datagram.received = sink->now;
 	sink->host = arrived.source;
 	sink->known = datagram.known;
-	account_begin(&receiver->mine->account);
+	account_begin(&receiver->mine->account, &arrived.source);
 	(void) decode_datagram(receiver->mine->decoder, &datagram, false, &sinks);
 
 	receiver_charge(receiver->mine->decoder->sender, &before, &receiver->mine->account);
@@ -316,7 +321,7 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 	}
 	for (int i = 0; i < count; i++)
 		receiver_take_datagram(i, &sink);
-	aggregate_flush(&receiver->queue);
+	account_flush(&receiver->mine->account);
 	/* The socket's counter wraps around. */
 	receiver->mine->kernel_drops += (uint32) (overflows - listener->overflows);
 	listener->kernel_drops += (uint32) (overflows - listener->overflows);
@@ -475,8 +480,7 @@ receiver_start(int number)
 	receiver->mine->generation = 0;
 	receiver->mine->account.interfaces = receiver->interfaces;
 	receiver->mine->account.prefixes = NULL;
-	receiver->mine->account.queue = &receiver->queue;
-	receiver->mine->account.ports = &receiver->ports;
+	receiver->mine->account.work = &receiver->work;
 	receiver->mine->account.seen = receiver->mine->seen;
 	LWLockRelease(receiver->lock);
 	receiver_build_events();

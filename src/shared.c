@@ -168,6 +168,15 @@ shared_wake_keeper(void)
 }
 
 void
+shared_wake_maintenance(void)
+{
+	LWLockAcquire(shared->lock, LW_SHARED);
+	if (shared->maintenance_latch)
+		SetLatch(shared->maintenance_latch);
+	LWLockRelease(shared->lock);
+}
+
+void
 shared_wake_receivers(void)
 {
 	for (int i = 0; i < lastfluss_receivers; i++)

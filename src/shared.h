@@ -90,6 +90,7 @@ typedef struct ReceiverShared
 	Latch	   *latch;
 	uint64		generation;		/* configuration that it follows */
 	uint64		last_written;	/* sequence; the writer's alone */
+	int64		written_end;	/* the end of the interval written last; 0: none yet */
 	bool		state_loaded;	/* what was learned before has been taken up */
 	uint64		kernel_drops;	/* of sockets closed since, too */
 	uint64		stretched;		/* datagrams counted in an interval before theirs */
@@ -124,6 +125,9 @@ typedef struct Shared
 	Latch	   *launcher_latch;
 	Latch	   *writer_latch;
 	pid_t		writer_pid;
+	Oid			maintenance_database;	/* likewise, to maintenance */
+	Latch	   *maintenance_latch;
+	pid_t		maintenance_pid;
 	Latch	   *keeper_latch;
 	bool		leftovers_written;	/* nothing of earlier runs is left in files */
 	int64		spool_octets;	/* of intervals that wait in files */
@@ -154,6 +158,7 @@ extern Size shared_size(void);
 /* Wake them, if they run. */
 extern void shared_wake_writer(void);
 extern void shared_wake_keeper(void);
+extern void shared_wake_maintenance(void);
 extern void shared_wake_receivers(void);
 
 /* Sets or (NULL) clears what status.last_error tells. */

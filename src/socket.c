@@ -16,6 +16,12 @@
 
 #define SOCKET_BATCH			64
 #define SOCKET_DATAGRAM_SIZE	65536	/* no UDP payload is larger */
+
+/*
+ * From one datagram's place to the next: not a power of two, or all that are of usual
+ * size would want the same few lines of the caches.
+ */
+#define SOCKET_STRIDE			(SOCKET_DATAGRAM_SIZE + 33 * 64)
 #define SOCKET_CONTROL_SIZE		CMSG_SPACE(sizeof(uint32))
 
 struct SocketBatch
@@ -28,7 +34,7 @@ struct SocketBatch
 		char		octets[SOCKET_CONTROL_SIZE];
 		struct cmsghdr align;
 	}			controls[SOCKET_BATCH];
-	uint8_t		data[SOCKET_BATCH][SOCKET_DATAGRAM_SIZE];
+	uint8_t		data[SOCKET_BATCH][SOCKET_STRIDE];
 };
 
 static socklen_t

@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -78,6 +79,14 @@ table_split_name(const char *name, const char **schema, const char **relation)
 	*schema = list_length(parts) > 1 ? strVal(linitial(parts)) : "public";
 }
 
+const char *
+table_name_beside(const char *relation, const char *suffix)
+{
+	int			room = NAMEDATALEN - 2 - (int) strlen(suffix);
+
+	return psprintf("%.*s_%s", pg_mbcliplen(relation, strlen(relation), room), relation, suffix);
+}
+
 Oid
 table_find(const char *schema, const char *relation)
 {
@@ -109,12 +118,25 @@ table_create(const char *schema, const char *relation, const TableLayout *layout
 	return get_relname_relid(relation, get_namespace_oid(schema, false));
 }
 
-static bool
+bool
 table_has_column(Oid table, const char *name)
 {
 	AttrNumber	number = get_attnum(table, name);
 
 	return number > 0 && get_attgenerated(table, number) == '\0';
+}
+
+Oid
+table_owner(Oid table)
+{
+	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for relation %u", table);
+	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
+	ReleaseSysCache(tuple);
+	return owner;
 }
 
 Oid
@@ -230,7 +252,7 @@ table_insert(Oid table, const TableRows *rows)
 	uint64		inserted;
 
 	table_become(table_lock_for_rows(table), &before);
-	if (partition_ensure(table, rows->time))
+	if (partition_ensure(table, rows->layout, rows->time))
 		CommandCounterIncrement();
 	inserted = table_insert_rows(table, rows);
 	table_become_again(&before);
@@ -238,11 +260,43 @@ table_insert(Oid table, const TableRows *rows)
 }
 
 void
-table_prepare_ahead(Oid table)
+table_prepare_ahead(Oid table, const TableLayout *layout)
 {
 	TableUser	before;
 
 	table_become(table_lock_for_rows(table), &before);
-	partition_ensure_ahead(table);
+	partition_ensure_ahead(table, layout);
+	table_become_again(&before);
+}
+
+TableKind
+table_kind(Oid table)
+{
+	return partition_kind(table);
+}
+
+bool
+table_oldest_piece(Oid table, TablePiece *piece)
+{
+	return partition_oldest(table, piece);
+}
+
+void
+table_lock_piece(Oid table, const TablePiece *piece)
+{
+	TableUser	before;
+
+	table_become(table_lock_for_rows(table), &before);
+	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", piece->name));
+	table_become_again(&before);
+}
+
+void
+table_drop_piece(Oid table, const TablePiece *piece)
+{
+	TableUser	before;
+
+	table_become(table_lock_for_rows(table), &before);
+	partition_drop(table, piece);
 	table_become_again(&before);
 }

@@ -21,12 +21,23 @@ typedef struct TableColumn
 	char		align;
 } TableColumn;
 
+/* How much time a partition or chunk has. */
+typedef enum TableWidth
+{
+	TABLE_DAY,
+	TABLE_WEEK,					/* from Monday on */
+	TABLE_MONTH,
+	TABLE_YEAR
+} TableWidth;
+
 /* A table of ours; every one has a column "time" besides. */
 typedef struct TableLayout
 {
+	TableWidth	width;
 	const char *comment;
 	const char *first;			/* columns before "time", as CREATE TABLE has them */
 	const char *constraint;		/* behind the last column */
+	const char *segments;		/* columns by which a columnstore is split, or NULL */
 	const TableColumn *columns;
 	int			column_count;
 } TableLayout;
@@ -40,6 +51,22 @@ typedef struct TableRows
 	Datum	  **values;			/* by column and row */
 	bool	  **nulls;
 } TableRows;
+
+/* How a table is made. */
+typedef enum TableKind
+{
+	TABLE_PLAIN,				/* or in a way that is none of ours */
+	TABLE_PARTITIONED,			/* by ranges of "time" */
+	TABLE_HYPERTABLE
+} TableKind;
+
+/* A partition or a chunk. */
+typedef struct TablePiece
+{
+	const char *name;			/* qualified and quoted */
+	TimestampTz starts;
+	TimestampTz ends;
+} TablePiece;
 
 /* Acting as somebody else. */
 typedef struct TableUser
@@ -67,6 +94,12 @@ extern void table_split_name(const char *name, const char **schema, const char *
  */
 extern Oid	table_find(const char *schema, const char *relation);
 
+/*
+ * The name for a table beside another: "traffic_5m".  What is too long is cut off
+ * before the suffix.
+ */
+extern const char *table_name_beside(const char *relation, const char *suffix);
+
 /* Makes it, with SPI connected, as "owner". */
 extern Oid	table_create(const char *schema, const char *relation,
 						 const TableLayout *layout, Oid owner);
@@ -74,6 +107,11 @@ extern Oid	table_database_owner(void);
 
 /* May that role make tables in the schema? */
 extern bool table_may_create(const char *schema, Oid role);
+
+/* Is there such a column, that takes values? */
+extern bool table_has_column(Oid table, const char *name);
+
+extern Oid	table_owner(Oid table);
 
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);
@@ -95,8 +133,16 @@ extern void table_rows_init(TableRows *rows, const TableLayout *layout, uint32 c
  */
 extern uint64 table_insert(Oid table, const TableRows *rows);
 
-/* Makes the partitions of the next days, where the table has such. */
-extern void table_prepare_ahead(Oid table);
+/* Makes the partitions of the time to come, where the table has such. */
+extern void table_prepare_ahead(Oid table, const TableLayout *layout);
+
+/* How it is made, and the piece of it that ends first; false where it has none. */
+extern TableKind table_kind(Oid table);
+extern bool table_oldest_piece(Oid table, TablePiece *piece);
+
+/* As the table's owner: keeps others from writing into it, and drops it. */
+extern void table_lock_piece(Oid table, const TablePiece *piece);
+extern void table_drop_piece(Oid table, const TablePiece *piece);
 
 /* Runs a statement by SPI, as the user that is in force. */
 extern void table_run(const char *statement);
@@ -104,7 +150,13 @@ extern void table_run(const char *statement);
 /* partition.c */
 extern void partition_create_table(const char *schema, const char *name,
 								   const TableLayout *layout);
-extern bool partition_ensure(Oid table, TimestampTz time);
-extern void partition_ensure_ahead(Oid table);
+extern void partition_create_like(Oid table, const char *name, const TableLayout *layout);
+extern bool partition_ensure(Oid table, const TableLayout *layout, TimestampTz time);
+extern bool partition_ensure_named(Oid table, const char *name, const TableLayout *layout,
+								   TimestampTz time);
+extern void partition_ensure_ahead(Oid table, const TableLayout *layout);
+extern TableKind partition_kind(Oid table);
+extern bool partition_oldest(Oid table, TablePiece *piece);
+extern void partition_drop(Oid table, const TablePiece *piece);
 
 #endif							/* LASTFLUSS_TABLE_H */

@@ -4,8 +4,11 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -33,7 +36,10 @@ static const TableColumn traffic_columns[] = {
 	"packets, multiplied by the sampling rate", TABLE_INT8},
 	{"flows", "bigint",
 		"flow records, not multiplied; one that lasted over several intervals counts in that of its largest part",
-	TABLE_INT8}
+	TABLE_INT8},
+	{"peak", "real",
+		"largest bandwidth of an interval inside, in bit/s",
+	TABLE_FLOAT4}
 };
 
 enum TrafficColumn
@@ -46,11 +52,22 @@ enum TrafficColumn
 	TRAFFIC_FAMILY,
 	TRAFFIC_BYTES,
 	TRAFFIC_PACKETS,
-	TRAFFIC_FLOWS
+	TRAFFIC_FLOWS,
+	TRAFFIC_COLUMNS				/* peak is of the rollups alone */
 };
 
 static const TableLayout traffic_layout = {
+	.width = TABLE_DAY,
+	.segments = "iface, ingress",
 	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss",
+	.first = "id bigserial, ",
+	.constraint = ", PRIMARY KEY (id, \"time\")",
+	.columns = traffic_columns,
+	.column_count = TRAFFIC_COLUMNS
+};
+
+static const TableLayout traffic_rollup = {
+	.segments = "iface, ingress",
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
 	.columns = traffic_columns,
@@ -68,10 +85,42 @@ traffic_open(const char *name)
 	Oid			table;
 
 	table_split_name(name, &schema, &relation);
-	table = table_find(schema, relation);
-	if (OidIsValid(table))
-		return table;
+	/* While we wait for the lock, upgrade_table() may put another in its place. */
+	while (OidIsValid(table = table_find(schema, relation)))
+	{
+		LockRelationOid(table, RowExclusiveLock);
+		if (table_find(schema, relation) == table)
+			return table;
+		UnlockRelationOid(table, RowExclusiveLock);
+	}
 	return table_create(schema, relation, &traffic_layout, table_database_owner());
+}
+
+const TableLayout *
+traffic_rollup_layout(void)
+{
+	return &traffic_rollup;
+}
+
+Oid
+traffic_create_like(Oid traffic, const char *name)
+{
+	partition_create_like(traffic, name, &traffic_layout);
+	CommandCounterIncrement();
+	return get_relname_relid(name, get_rel_namespace(traffic));
+}
+
+void
+traffic_ensure_partition(Oid table, const char *name, TimestampTz time)
+{
+	if (partition_ensure_named(table, name, &traffic_layout, time))
+		CommandCounterIncrement();
+}
+
+void
+traffic_prepare_ahead(Oid table)
+{
+	table_prepare_ahead(table, &traffic_layout);
 }
 
 /*

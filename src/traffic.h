@@ -20,11 +20,28 @@ extern Oid	traffic_open(const char *name);
  */
 extern Oid	traffic_health_open(const char *name, Oid traffic);
 
+/* The same, where it is there. */
+extern Oid	traffic_health_find(Oid traffic);
+
 /*
  * Inserts the rows of one interval into the columns that the table has.  Returns
  * their number.
  */
 extern uint64 traffic_write(Oid table, const IntervalCopy *interval);
+
+/* Makes the partitions of the next days, where there are such. */
+extern void traffic_prepare_ahead(Oid table);
+extern void traffic_health_prepare_ahead(Oid table);
+
+/*
+ * A table beside traffic with the same columns, made as we make traffic; and its
+ * partition for that time, named after "name".  As the user that is in force.
+ */
+extern Oid	traffic_create_like(Oid traffic, const char *name);
+extern void traffic_ensure_partition(Oid table, const char *name, TimestampTz time);
+
+/* A rollup's columns: those of traffic, and "peak". */
+extern const struct TableLayout *traffic_rollup_layout(void);
 
 /* Inserts what is known of an interval's completeness; nothing with InvalidOid. */
 extern void traffic_health_write(Oid table, const IntervalCopy *interval);

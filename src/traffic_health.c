@@ -7,9 +7,9 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
@@ -59,22 +59,13 @@ enum HealthColumn
 };
 
 static const TableLayout health_layout = {
+	.width = TABLE_DAY,
 	.comment = "how complete the intervals of traffic are: a row for each interval and exporter (for ten minutes also when it is silent), and one with host null that is always there while the collector runs",
 	.first = "",
 	.constraint = "",
 	.columns = health_columns,
 	.column_count = lengthof(health_columns)
 };
-
-/* traffic -> traffic_health */
-static const char *
-health_name(const char *relation)
-{
-	int			length = pg_mbcliplen(relation, strlen(relation),
-									  NAMEDATALEN - 1 - strlen("_health"));
-
-	return psprintf("%.*s_health", length, relation);
-}
 
 static Oid
 health_owner_of(Oid table)
@@ -115,7 +106,7 @@ traffic_health_open(const char *name, Oid traffic)
 	Oid			owner = health_owner_of(traffic);
 
 	table_split_name(name, &schema, &relation);
-	relation = health_name(relation);
+	relation = table_name_beside(relation, "health");
 	table = table_find(schema, relation);
 	if (OidIsValid(table))
 		return table;
@@ -123,6 +114,19 @@ traffic_health_open(const char *name, Oid traffic)
 		return table_create(schema, relation, &health_layout, owner);
 	health_report_missing(schema, relation, owner);
 	return InvalidOid;
+}
+
+void
+traffic_health_prepare_ahead(Oid table)
+{
+	table_prepare_ahead(table, &health_layout);
+}
+
+Oid
+traffic_health_find(Oid traffic)
+{
+	return get_relname_relid(table_name_beside(get_rel_name(traffic), "health"),
+							 get_rel_namespace(traffic));
 }
 
 static void

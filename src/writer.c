@@ -34,6 +34,7 @@
 #include "copy.h"
 #include "lastfluss.h"
 #include "prefixes.h"
+#include "rollup.h"
 #include "shared.h"
 #include "spool.h"
 #include "table.h"
@@ -42,7 +43,7 @@
 
 #define WRITER_TICK				1000	/* milliseconds to sleep at the most */
 #define WRITER_CONFIG_SECONDS	10	/* the configuration is read again after so many */
-#define WRITER_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
+#define WRITER_OPEN_SECONDS		600 /* tables that were dropped are made again after so many */
 #define WRITER_PREFIX_SECONDS	10	/* prefixes that could not be loaded are tried again after so many */
 #define WRITER_LOAD_PREFIXES	"load the prefixes"
 #define WRITER_DRAIN_SECONDS	10	/* what a shutdown waits for the last intervals */
@@ -56,8 +57,9 @@ typedef struct Writer
 	const char *failing;		/* what did not work the last time, or NULL */
 	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
 	TimestampTz config_at;		/* when it is to be read again */
-	TimestampTz ahead_at;		/* when partitions are to be made ahead */
+	TimestampTz open_at;		/* when the tables are to be looked for */
 	uint32		keep_top;		/* setting; 0: all */
+	uint32		keep_top_share; /* setting; millionths */
 	TimestampTz drain_until;	/* 0: the server does not stop */
 	bool		prefixes_wanted;	/* by setting "asn_source" */
 	bool		prefixes_loaded;	/* as they are in the table */
@@ -258,13 +260,26 @@ writer_insert_interval(void *argument)
 	IntervalCopy copy = *job->copy;
 	Oid			table;
 
-	job->extension_missing = !OidIsValid(get_extension_oid("lastfluss", true));
+	job->extension_missing = !launcher_hold_extension();
 	if (job->extension_missing || !writer_note(&copy))
 		return;
-	copy.count = top_keep(copy.rows, copy.count, writer.keep_top);
+	copy.count = top_keep(copy.rows, copy.count, writer.keep_top, writer.keep_top_share);
 	table = traffic_open(writer.table);
 	job->rows = traffic_write(table, &copy);
+	if (job->rows > 0)
+		rollup_note(table, traffic_sane_time(copy.start, copy.period));
 	traffic_health_write(traffic_health_open(writer.table, table), &copy);
+}
+
+/* Where the next one begins, if it waits in a file. */
+static void
+writer_note_end(const IntervalCopy *copy)
+{
+	if (copy->run != shared->run || copy->receiver >= lastfluss_receivers)
+		return;
+	LWLockAcquire(shared->receiver_locks[copy->receiver], LW_EXCLUSIVE);
+	shared->receivers[copy->receiver].written_end = copy->start + copy->period * USECS_PER_SEC;
+	LWLockRelease(shared->receiver_locks[copy->receiver]);
 }
 
 static void
@@ -296,6 +311,7 @@ writer_write_interval(const IntervalCopy *copy)
 		return false;
 	}
 	writer_count(&job, started);
+	writer_note_end(copy);
 	return true;
 }
 
@@ -673,6 +689,7 @@ writer_read_config(void *argument)
 	}
 	writer_note_begin();
 	writer.keep_top = settings.keep_top;
+	writer.keep_top_share = settings.keep_top_share;
 	writer.prefixes_wanted = settings.as_source != ACCOUNT_AS_EXPORTER;
 	if (writer.table == NULL || strcmp(writer.table, settings.table) != 0)
 	{
@@ -681,7 +698,7 @@ writer_read_config(void *argument)
 		if (writer.table)
 			pfree(writer.table);
 		writer.table = table;
-		writer.ahead_at = 0;
+		writer.open_at = 0;
 	}
 	writer_set_configured(true);
 }
@@ -700,25 +717,24 @@ writer_follow_config(void)
 }
 
 static void
-writer_make_ahead(void *argument)
+writer_make_tables(void *argument)
 {
-	Oid			table = traffic_open(writer.table);
-	Oid			health = traffic_health_open(writer.table, table);
-
-	table_prepare_ahead(table);
-	if (OidIsValid(health))
-		table_prepare_ahead(health);
+	(void) traffic_health_open(writer.table, traffic_open(writer.table));
 }
 
+/* Before there are rows, so that dashboards find them. */
 static void
-writer_prepare_ahead(void)
+writer_open_tables(void)
 {
 	TimestampTz now = GetCurrentTimestamp();
 
-	if (now < writer.ahead_at)
+	if (now < writer.open_at)
 		return;
-	if (writer_try("make partitions ahead", writer_make_ahead, NULL))
-		writer.ahead_at = TimestampTzPlusMilliseconds(now, WRITER_AHEAD_SECONDS * 1000);
+	if (writer_try("make the tables", writer_make_tables, NULL))
+	{
+		writer.open_at = TimestampTzPlusMilliseconds(now, WRITER_OPEN_SECONDS * 1000);
+		shared_wake_maintenance();
+	}
 }
 
 static void
@@ -775,7 +791,7 @@ writer_round(void)
 	writer_leave_when_asked();
 	writer_follow_config();
 	if (writer.configured && writer_write_finished())
-		writer_prepare_ahead();
+		writer_open_tables();
 	if (writer.configured)
 		writer_write_counters();
 	if (writer.configured)

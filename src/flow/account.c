@@ -2,21 +2,28 @@
  * account.c
  *	  What one flow record adds to an interval: matched to the interfaces on
  *	  both sides, multiplied by the sampling rate.
+ *
+ * Whatever follows from a record's two interfaces is looked up once, and kept in
+ * an AccountPair: a router has few pairs.  Nearly all records then count on each
+ * configured side, at one rate, and are added once, as a path (aggregate.h).  The
+ * others are added side by side: two rates, a direction that one side leaves out,
+ * an AS number that is our own on one side only.
  */
 #include "account.h"
 
+#include "hash.h"
+
 #define ACCOUNT_AS_TRANS	23456
 
-/* One side of a record, its input or its output. */
-typedef struct AccountSide
+/* Microseconds after which an interface is marked as used anew. */
+#define ACCOUNT_TOUCH		INT64_C(1000000)
+
+/* Where a record comes from and goes to. */
+typedef struct AccountEnds
 {
-	bool		ingress;
-	bool		present;		/* does the record name an interface here? */
-	uint32_t	id;
-	const Interface *interface; /* NULL: not configured */
-	AccountPort *port;			/* NULL: nothing is remembered */
-	uint32_t	rate;			/* 1 in N, 0: nobody said */
-} AccountSide;
+	uint32_t	src_as;
+	uint32_t	dst_as;
+} AccountEnds;
 
 /* What the parts of a record get. */
 typedef struct AccountShares
@@ -26,96 +33,226 @@ typedef struct AccountShares
 	uint64_t	flows[SPREAD_MAX_PARTS];
 } AccountShares;
 
-/* Where a record comes from and goes to. */
-typedef struct AccountEnds
+void
+account_configure(Account *account)
 {
-	uint32_t	src_as;
-	uint32_t	dst_as;
-} AccountEnds;
+	AccountWork *work = account->work;
 
-static uint32_t
-account_rate(const Interface *interface, bool ingress, const Flow *flow)
-{
-	uint32_t	rate = 0;
-
-	if (interface != NULL && !ingress)
-		rate = interface->sample_out;
-	if (interface != NULL && rate == 0)
-		rate = interface->sample;
-	if (rate == 0 && FLOW_HAS(flow, FLOW_SAMPLING))
-		rate = flow->sampling;
-	return rate;
+	work->configuration++;
+	work->fields = FLOW_BIT(FLOW_IN_IF) | FLOW_BIT(FLOW_OUT_IF);
+	if (interfaces_have_vlans(account->interfaces))
+		work->fields |= FLOW_BIT(FLOW_IN_VLAN) | FLOW_BIT(FLOW_OUT_VLAN);
+	/* no pair has this number: all are looked at again */
+	work->host_number++;
 }
 
 void
-account_begin(Account *account)
+account_begin(Account *account, const FlowAddress *host)
 {
-	if (account->ports != NULL)
-		account->ports->datagram++;
-}
+	AccountWork *work = account->work;
 
-/* What is known of an interface of the datagram at hand; NULL without a memory. */
-static AccountPort *
-account_port(const Account *account, const FlowAddress *host, uint32_t id)
-{
-	AccountPorts *ports = account->ports;
-	AccountPort *port;
-
-	if (ports == NULL)
-		return NULL;
-	port = &ports->ports[id % ACCOUNT_PORTS];
-	if (port->datagram != ports->datagram || port->id != id)
-		*port = (AccountPort) {
-			.datagram = ports->datagram,
-			.id = id,
-			.interface = interfaces_find(account->interfaces, host, id, INTERFACE_ANY_VLAN)
-		};
-	return port;
-}
-
-static const Interface *
-account_interface(const Account *account, const FlowAddress *host, const Flow *flow,
-				  const AccountSide *side)
-{
-	bool		has_vlan = FLOW_HAS(flow, side->ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN);
-	int32_t		vlan = INTERFACE_ANY_VLAN;
-
-	if (has_vlan && interfaces_have_vlans(account->interfaces))
-		vlan = side->ingress ? flow->in_vlan : flow->out_vlan;
-	if (side->port != NULL && vlan == INTERFACE_ANY_VLAN)
-		return side->port->interface;
-	return interfaces_find(account->interfaces, host, side->id, vlan);
-}
-
-static void
-account_side(const Account *account, const FlowAddress *host, const Flow *flow, bool ingress,
-			 AccountSide *side)
-{
-	side->ingress = ingress;
-	side->present = FLOW_HAS(flow, ingress ? FLOW_IN_IF : FLOW_OUT_IF);
-	side->interface = NULL;
-	if (!side->present)
+	if (work->configuration == 0)
+		account_configure(account);
+	if (memcmp(&work->host, host, sizeof(*host)) == 0)
 		return;
-	side->id = ingress ? flow->in_if : flow->out_if;
-	side->port = account_port(account, host, side->id);
-	side->interface = account_interface(account, host, flow, side);
-	side->rate = account_rate(side->interface, ingress, flow);
+	work->host = *host;
+	work->host_hash = hash_address(host);
+	work->host_number++;
 }
 
 /*
- * A router that watches its interfaces at ingress and at egress reports each
- * packet twice; "count" says which of the two reports is taken.
+ * Interfaces that were seen.
  */
-static bool
-account_counts(const Interface *interface, const Flow *flow)
+
+/* Of one side; "again": it is to be looked up, and so marked as used. */
+static void
+account_see(Account *account, AccountPair *pair, bool ingress, bool again)
 {
-	if (interface->count == INTERFACE_COUNT_BOTH || !FLOW_HAS(flow, FLOW_DIRECTION))
-		return true;
-	return (flow->direction == 0) == (interface->count == INTERFACE_COUNT_INGRESS);
+	bool		known = pair->sides[0] != NULL || pair->sides[1] != NULL ||
+		interfaces_know_host(account->interfaces, &pair->host);
+	SeenInterface *seen;
+	uint64_t	bytes = 0;
+
+	if (again)
+		pair->seen[ingress] = seen_get(account->seen, &pair->host,
+									   ingress ? pair->in_if : pair->out_if,
+									   known ? LRU_KNOWN : LRU_STRANGER, pair->received);
+	seen = pair->seen[ingress];
+	seen->last_seen = pair->received;
+	for (int direction = 0; direction < ACCOUNT_NO_DIRECTION; direction++)
+		seen->observed[ingress][direction] = aggregate_sum(seen->observed[ingress][direction],
+														   pair->bytes[direction][ingress]);
+	for (int direction = 0; direction <= ACCOUNT_NO_DIRECTION; direction++)
+		bytes = aggregate_sum(bytes, pair->bytes[direction][ingress]);
+	if (ingress)
+	{
+		seen->in_bytes = aggregate_sum(seen->in_bytes, bytes);
+		seen->in_records += pair->records;
+	}
+	else
+	{
+		seen->out_bytes = aggregate_sum(seen->out_bytes, bytes);
+		seen->out_records += pair->records;
+	}
 }
 
+/*
+ * What has gathered in the pair goes to where others see it.  An entry that was
+ * looked up stays where it is until one is pushed out, maybe by that of the
+ * other side.
+ */
+static void
+account_flush_pair(Account *account, AccountPair *pair)
+{
+	bool		again = pair->evictions != lru_evictions(account->seen) ||
+		pair->received - pair->touched > ACCOUNT_TOUCH || pair->received < pair->touched;
+	uint64_t	evictions;
+
+	if (pair->records == 0)
+		return;
+	if ((pair->present & FLOW_BIT(FLOW_IN_IF)) != 0)
+		account_see(account, pair, true, again);
+	evictions = lru_evictions(account->seen);
+	if ((pair->present & FLOW_BIT(FLOW_OUT_IF)) != 0)
+		account_see(account, pair, false, again);
+	pair->evictions = evictions;
+	if (again)
+		pair->touched = pair->received;
+
+	account->records += pair->records;
+	if (pair->sides[0] != NULL || pair->sides[1] != NULL)
+		account->matched += pair->records;
+	pair->records = 0;
+	memset(pair->bytes, 0, sizeof(pair->bytes));
+}
+
+void
+account_flush(Account *account)
+{
+	AccountWork *work = account->work;
+
+	for (uint32_t i = 0; i < work->listed_count; i++)
+	{
+		AccountPair *pair = &work->pairs[work->listed[i]];
+
+		account_flush_pair(account, pair);
+		pair->listed = false;
+	}
+	work->listed_count = 0;
+	aggregate_flush(&work->queue);
+}
+
+/*
+ * Pairs.
+ */
+
+static const Interface *
+account_interface(const Account *account, const AccountPair *pair, bool ingress)
+{
+	bool		has_vlan = (pair->present & FLOW_BIT(ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN)) != 0;
+	int32_t		vlan = (int32_t) (ingress ? pair->vlans >> 16 : pair->vlans & UINT16_MAX);
+
+	if ((pair->present & FLOW_BIT(ingress ? FLOW_IN_IF : FLOW_OUT_IF)) == 0)
+		return NULL;
+	return interfaces_find(account->interfaces, &pair->host,
+						   ingress ? pair->in_if : pair->out_if,
+						   has_vlan ? vlan : INTERFACE_ANY_VLAN);
+}
+
+/* The rate that is set for it; 0: none, so that the record's counts. */
+static uint32_t
+account_set_rate(const Interface *interface, bool ingress)
+{
+	if (interface == NULL)
+		return 0;
+	return !ingress && interface->sample_out != 0 ? interface->sample_out : interface->sample;
+}
+
+static bool
+account_counts_all(const Interface *interface)
+{
+	return interface == NULL || interface->count == INTERFACE_COUNT_BOTH;
+}
+
+static uint32_t
+account_name(const Interface *interface)
+{
+	return interface != NULL ? interface->name : AGGREGATE_NO_INTERFACE;
+}
+
+/* What follows from the configuration. */
+static void
+account_resolve(const Account *account, AccountPair *pair)
+{
+	const Interface *in = account_interface(account, pair, true);
+	const Interface *out = account_interface(account, pair, false);
+
+	pair->configuration = account->work->configuration;
+	pair->sides[true] = in;
+	pair->sides[false] = out;
+	pair->rates[true] = account_set_rate(in, true);
+	pair->rates[false] = account_set_rate(out, false);
+	pair->configured = in != NULL || out != NULL;
+	pair->one_rate = in == NULL || out == NULL || pair->rates[true] == pair->rates[false];
+	pair->counts_all = account_counts_all(in) && account_counts_all(out);
+	pair->ingress = account_name(in);
+	pair->egress = account_name(out);
+}
+
+/* The entry is another pair's, or was used with another host or configuration. */
+static void
+account_take_pair(Account *account, AccountPair *pair, uint32_t present, uint32_t in_if,
+				  uint32_t out_if, uint32_t vlans)
+{
+	AccountWork *work = account->work;
+
+	if (pair->configuration != work->configuration || pair->present != present ||
+		pair->in_if != in_if || pair->out_if != out_if || pair->vlans != vlans ||
+		memcmp(&pair->host, &work->host, sizeof(pair->host)) != 0)
+	{
+		account_flush_pair(account, pair);
+		*pair = (AccountPair) {
+			.host = work->host,
+			.present = present,
+			.in_if = in_if,
+			.out_if = out_if,
+			.vlans = vlans,
+			.listed = pair->listed,
+			.evictions = UINT64_MAX
+		};
+		account_resolve(account, pair);
+	}
+	pair->host_number = work->host_number;
+	if (!pair->listed)
+		work->listed[work->listed_count++] = (uint16_t) (pair - work->pairs);
+	pair->listed = true;
+}
+
+static inline AccountPair *
+account_pair(Account *account, const Flow *flow)
+{
+	AccountWork *work = account->work;
+	uint32_t	present = flow->present & work->fields;
+	uint32_t	in_if = (present & FLOW_BIT(FLOW_IN_IF)) != 0 ? flow->in_if : 0;
+	uint32_t	out_if = (present & FLOW_BIT(FLOW_OUT_IF)) != 0 ? flow->out_if : 0;
+	uint32_t	vlans = ((present & FLOW_BIT(FLOW_IN_VLAN)) != 0 ? (uint32_t) flow->in_vlan << 16 : 0) |
+		((present & FLOW_BIT(FLOW_OUT_VLAN)) != 0 ? flow->out_vlan : 0);
+	uint64_t	hash = (((uint64_t) in_if << 32 | out_if) ^ work->host_hash ^ vlans) *
+		UINT64_C(0x9E3779B97F4A7C15);
+	AccountPair *pair = &work->pairs[hash >> (64 - ACCOUNT_PAIRS_BITS)];
+
+	if (pair->host_number != work->host_number || !pair->listed || pair->in_if != in_if ||
+		pair->out_if != out_if || pair->present != present || pair->vlans != vlans)
+		account_take_pair(account, pair, present, in_if, out_if, vlans);
+	return pair;
+}
+
+/*
+ * What a record counts.
+ */
+
 /* An unknown rate counts as 1. */
-static uint64_t
+static inline uint64_t
 account_times(uint64_t value, uint32_t rate)
 {
 	uint64_t	product;
@@ -126,49 +263,11 @@ account_times(uint64_t value, uint32_t rate)
 	return product;
 }
 
-/*
- * Both sides of a record may share a port, which is then the second one's.  Where
- * an entry was pushed out, it may be another's by now.
- */
-static SeenInterface *
-account_seen_entry(Account *account, const FlowAddress *host, const AccountSide *side,
-				   LruClass class, int64_t received)
+/* Where it was observed: ingress, egress, or nobody knows. */
+static inline uint32_t
+account_direction(const Flow *flow)
 {
-	AccountPort *port = side->port;
-
-	if (port == NULL || port->id != side->id)
-		return seen_get(account->seen, host, side->id, class, received);
-	if (port->seen == NULL || port->evictions != lru_evictions(account->seen))
-	{
-		port->seen = seen_get(account->seen, host, side->id, class, received);
-		port->evictions = lru_evictions(account->seen);
-	}
-	return port->seen;
-}
-
-static void
-account_seen(Account *account, const FlowAddress *host, const AccountSide *side,
-			 LruClass class, const Flow *flow)
-{
-	SeenInterface *seen = account_seen_entry(account, host, side, class, flow->received);
-	uint64_t	bytes = account_times(flow->bytes, side->rate);
-
-	if (side->ingress)
-	{
-		seen->in_bytes = aggregate_sum(seen->in_bytes, bytes);
-		seen->in_records++;
-	}
-	else
-	{
-		seen->out_bytes = aggregate_sum(seen->out_bytes, bytes);
-		seen->out_records++;
-	}
-	if (FLOW_HAS(flow, FLOW_DIRECTION))
-	{
-		uint64_t   *observed = &seen->observed[side->ingress][flow->direction != 0];
-
-		*observed = aggregate_sum(*observed, bytes);
-	}
+	return FLOW_HAS(flow, FLOW_DIRECTION) ? flow->direction != 0 : ACCOUNT_NO_DIRECTION;
 }
 
 /* AS_TRANS (RFC 6793, 9) stands for any AS whose number has more than 16 bits. */
@@ -184,7 +283,7 @@ account_as(const Account *account, uint32_t exported, bool has_address, const Fl
 {
 	uint32_t	found = 0;
 
-	if (account->prefixes == NULL || !has_address || account->as_source == ACCOUNT_AS_EXPORTER)
+	if (!has_address || account->as_source == ACCOUNT_AS_EXPORTER)
 		return exported;
 	if (account->as_source == ACCOUNT_AS_EXPORTER_THEN_PREFIX && account_is_as(exported))
 		return exported;
@@ -193,134 +292,199 @@ account_as(const Account *account, uint32_t exported, bool has_address, const Fl
 	return found;
 }
 
-static AccountEnds
+static inline AccountEnds
 account_ends(const Account *account, const Flow *flow)
 {
-	return (AccountEnds) {
-		.src_as = account_as(account, FLOW_HAS(flow, FLOW_SRC_AS) ? flow->src_as : 0,
-							 FLOW_HAS(flow, FLOW_SRC_ADDR), &flow->src_addr),
-		.dst_as = account_as(account, FLOW_HAS(flow, FLOW_DST_AS) ? flow->dst_as : 0,
-							 FLOW_HAS(flow, FLOW_DST_ADDR), &flow->dst_addr)
-	};
-}
-
-/* What a side of this rate has of the record, and what each part has of that. */
-static AggregateSum
-account_share(const Flow *flow, uint32_t rate, const IntervalParts *parts,
-			  AccountShares *shares)
-{
-	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? flow->packets : 0;
-	AggregateSum sum = {
-		.bytes = account_times(flow->bytes, rate),
-		.packets = account_times(packets, rate),
-		.flows = 1
+	AccountEnds ends = {
+		.src_as = FLOW_HAS(flow, FLOW_SRC_AS) ? flow->src_as : 0,
+		.dst_as = FLOW_HAS(flow, FLOW_DST_AS) ? flow->dst_as : 0
 	};
 
-	if (parts->count == 1)
+	if (account->prefixes != NULL)
 	{
-		shares->bytes[0] = sum.bytes;
-		shares->packets[0] = sum.packets;
-		shares->flows[0] = sum.flows;
-		return sum;
+		ends.src_as = account_as(account, ends.src_as, FLOW_HAS(flow, FLOW_SRC_ADDR),
+								 &flow->src_addr);
+		ends.dst_as = account_as(account, ends.dst_as, FLOW_HAS(flow, FLOW_DST_ADDR),
+								 &flow->dst_addr);
 	}
-	spread_share(parts->weights, parts->count, sum.bytes, shares->bytes);
-	spread_share(parts->weights, parts->count, sum.packets, shares->packets);
-	spread_share(parts->weights, parts->count, sum.flows, shares->flows);
-	return sum;
+	return ends;
 }
 
-static AggregateKey
-account_key(const Account *account, const AccountSide *side, const AccountEnds *ends,
-			const Flow *flow)
-{
-	uint32_t	local_as = side->ingress ? ends->dst_as : ends->src_as;
-
-	return (AggregateKey) {
-		.interface = side->interface->name,
-		.remote_as = side->ingress ? ends->src_as : ends->dst_as,
-		.local_as = local_as != 0 ? local_as : account->own_as,
-		.family = flow->family,
-		.ingress = side->ingress
-	};
-}
-
-/* Packets and flows may be too few for each part to get some. */
 static void
-account_add(Account *account, const AggregateKey *key, const IntervalParts *parts,
-			const AccountShares *shares)
+account_late(Account *account, uint64_t bytes, uint32_t sides)
 {
-	AggregateHashed hashed = aggregate_hash(key);
+	for (uint32_t i = 0; i < sides; i++)
+		account->late_bytes = aggregate_sum(account->late_bytes, bytes);
+}
 
+/* To each part what it has of the record; packets and flows may be too few for all. */
+static void
+account_add_parts(Account *account, const AggregateHashed *key, const IntervalParts *parts,
+				  uint64_t bytes, uint64_t packets, uint32_t sides)
+{
+	AccountShares shares;
+
+	spread_share(parts->weights, parts->count, bytes, shares.bytes);
+	spread_share(parts->weights, parts->count, packets, shares.packets);
+	spread_share(parts->weights, parts->count, 1, shares.flows);
 	for (uint32_t i = 0; i < parts->count; i++)
 	{
-		if (shares->bytes[i] != 0 || shares->packets[i] != 0 || shares->flows[i] != 0)
-			aggregate_add_later(account->queue, parts->sums[i], &hashed, shares->bytes[i],
-								shares->packets[i], shares->flows[i]);
+		if (shares.bytes[i] != 0 || shares.packets[i] != 0 || shares.flows[i] != 0)
+			aggregate_add_later(&account->work->queue, parts->sums[i], key, shares.bytes[i],
+								shares.packets[i], shares.flows[i]);
 	}
 	if (parts->late)
-		account->late_bytes = aggregate_sum(account->late_bytes,
-											shares->bytes[parts->count - 1]);
+		account_late(account, shares.bytes[parts->count - 1], sides);
+}
+
+/* The same for two, where each gets something. */
+static inline bool
+account_add_two(Account *account, const AggregateHashed *key, const IntervalParts *parts,
+				uint64_t bytes, uint64_t packets)
+{
+	AggregateQueue *queue = &account->work->queue;
+	uint64_t	first = spread_first_of_two(parts->weights, bytes);
+	uint64_t	first_packets = spread_first_of_two(parts->weights, packets);
+	bool		is_second = parts->weights[1] > parts->weights[0];
+
+	if (first == 0 || first == bytes)
+		return false;
+	aggregate_add_later(queue, parts->sums[0], key, first, first_packets, !is_second);
+	aggregate_add_later(queue, parts->sums[1], key, bytes - first, packets - first_packets,
+						is_second);
+	return true;
+}
+
+/* "sides": how many of the path are counted. */
+static inline void
+account_add(Account *account, const AggregatePath *path, const Flow *flow,
+			const IntervalParts *parts, uint64_t bytes, uint32_t rate, uint32_t sides)
+{
+	AggregateHashed key = aggregate_hash(path);
+	uint64_t	packets = FLOW_HAS(flow, FLOW_PACKETS) ? account_times(flow->packets, rate) : 0;
+
+	if (parts->count == 1 && !parts->late)
+		aggregate_add_later(&account->work->queue, parts->sums[0], &key, bytes, packets, 1);
+	else if (parts->count != 2 || parts->late ||
+			 !account_add_two(account, &key, parts, bytes, packets))
+		account_add_parts(account, &key, parts, bytes, packets, sides);
+	for (uint32_t i = 0; i < sides && parts->future; i++)
+		account->future_bytes = aggregate_sum(account->future_bytes, bytes);
+}
+
+/*
+ * A router that watches its interfaces at ingress and at egress reports each
+ * packet twice; "count" says which of the two reports is taken.
+ */
+static bool
+account_counts(const Interface *interface, const Flow *flow)
+{
+	if (account_counts_all(interface) || !FLOW_HAS(flow, FLOW_DIRECTION))
+		return true;
+	return (flow->direction == 0) == (interface->count == INTERFACE_COUNT_INGRESS);
+}
+
+/* The local side's AS is ours, where it would be 0. */
+static AggregatePath
+account_side_path(const Account *account, const AccountPair *pair, const AccountEnds *ends,
+				  const Flow *flow, bool ingress)
+{
+	AggregatePath path = {
+		.ingress = ingress ? pair->ingress : AGGREGATE_NO_INTERFACE,
+		.egress = ingress ? AGGREGATE_NO_INTERFACE : pair->egress,
+		.src_as = ends->src_as,
+		.dst_as = ends->dst_as,
+		.family = flow->family
+	};
+	uint32_t   *local_as = ingress ? &path.dst_as : &path.src_as;
+
+	if (*local_as == 0)
+		*local_as = account->own_as;
+	return path;
+}
+
+/* Each side by itself; "rates" and "bytes" by ingress. */
+static void
+account_add_sides(Account *account, const AccountPair *pair, const AccountEnds *ends,
+				  const Flow *flow, const IntervalParts *parts, const uint32_t rates[2],
+				  const uint64_t bytes[2])
+{
+	bool		skipped = false;
+	bool		unknown = false;
+
+	for (int i = 0; i < 2; i++)
+	{
+		bool		ingress = i == 0;
+		AggregatePath path;
+
+		if (pair->sides[ingress] == NULL)
+			continue;
+		if (!account_counts(pair->sides[ingress], flow))
+		{
+			skipped = true;
+			continue;
+		}
+		path = account_side_path(account, pair, ends, flow, ingress);
+		account_add(account, &path, flow, parts, bytes[ingress], rates[ingress], 1);
+		unknown |= rates[ingress] == 0;
+	}
+	account->unknown_sampling += unknown;
+	account->other_direction += skipped;
+}
+
+/* Both sides at once, where nothing tells them apart. */
+static inline void
+account_add_path(Account *account, const AccountPair *pair, const AccountEnds *ends,
+				 const Flow *flow, const IntervalParts *parts, uint32_t rate, uint64_t bytes)
+{
+	AggregatePath path = {
+		.ingress = pair->ingress,
+		.egress = pair->egress,
+		.src_as = ends->src_as,
+		.dst_as = ends->dst_as,
+		.family = flow->family
+	};
+
+	account_add(account, &path, flow, parts, bytes, rate,
+				(pair->sides[0] != NULL) + (pair->sides[1] != NULL));
+	account->unknown_sampling += rate == 0;
 }
 
 void
-account_flow(Account *account, const FlowAddress *host, const Flow *flow,
-			 const IntervalParts *parts)
+account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 {
-	AccountSide sides[2];
-	AccountEnds ends = {0};
-	AccountShares shares;
-	AggregateSum sum = {0};
-	AggregateKey key;
-	bool		matched = false;
-	bool		counted = false;
-	bool		unknown = false;
-	bool		skipped = false;
-	LruClass	class;
+	uint32_t	told = FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
+	uint32_t	direction = account_direction(flow);
+	uint32_t	rates[2];
+	uint64_t	bytes[2];
+	AccountPair *pair;
+	AccountEnds ends;
 
 	if (!FLOW_HAS(flow, FLOW_BYTES))
 	{
 		account->no_octets++;
 		return;
 	}
-	account->records++;
-
-	account_side(account, host, flow, true, &sides[0]);
-	account_side(account, host, flow, false, &sides[1]);
-	for (int i = 0; i < 2; i++)
+	pair = account_pair(account, flow);
+	for (int ingress = 0; ingress < 2; ingress++)
 	{
-		if (sides[i].interface == NULL)
-			continue;
-		matched = true;
-		if (!account_counts(sides[i].interface, flow))
-		{
-			skipped = true;
-			continue;
-		}
-		if (!counted)
-			ends = account_ends(account, flow);
-		if (!counted || sides[i].rate != sides[0].rate)
-			sum = account_share(flow, sides[i].rate, parts, &shares);
-		counted = true;
-		key = account_key(account, &sides[i], &ends, flow);
-		account_add(account, &key, parts, &shares);
-		if (parts->future)
-			account->future_bytes = aggregate_sum(account->future_bytes, sum.bytes);
-		unknown |= sides[i].rate == 0;
+		rates[ingress] = pair->rates[ingress] != 0 ? pair->rates[ingress] : told;
+		bytes[ingress] = account_times(flow->bytes, rates[ingress]);
+		pair->bytes[direction][ingress] = aggregate_sum(pair->bytes[direction][ingress],
+														bytes[ingress]);
 	}
-	if (matched)
-		account->matched++;
-	else
+	pair->records++;
+	pair->received = flow->received;
+	if (!pair->configured)
+	{
 		account->unmatched++;
-	if (unknown)
-		account->unknown_sampling++;
-	if (skipped)
-		account->other_direction++;
-
-	class = matched || interfaces_know_host(account->interfaces, host) ?
-		LRU_KNOWN : LRU_STRANGER;
-	for (int i = 0; i < 2; i++)
-	{
-		if (sides[i].present)
-			account_seen(account, host, &sides[i], class, flow);
+		return;
 	}
+	ends = account_ends(account, flow);
+	if (pair->one_rate && pair->counts_all &&
+		(account->own_as == 0 || (ends.src_as != 0 && ends.dst_as != 0)))
+		account_add_path(account, pair, &ends, flow, parts, rates[pair->sides[true] != NULL],
+						 bytes[pair->sides[true] != NULL]);
+	else
+		account_add_sides(account, pair, &ends, flow, parts, rates, bytes);
 }

@@ -20,26 +20,60 @@ typedef enum AccountAsSource
 	ACCOUNT_AS_PREFIX			/* the exporter's only without an address or prefixes */
 } AccountAsSource;
 
+/* A record that does not tell where it was observed, besides the values of Flow.direction. */
+#define ACCOUNT_NO_DIRECTION	2
+
 /*
- * The interfaces of the datagram at hand: a router has few, so that most records
- * find theirs here.
+ * What is known of an input and an output interface together, so that a record
+ * has one thing to look up.  What records have told of the two gathers here.
  */
-#define ACCOUNT_PORTS	64
-
-typedef struct AccountPort
+typedef struct AccountPair
 {
-	uint64_t	datagram;		/* the one for which it was looked up */
-	uint32_t	id;				/* SNMP ifIndex */
-	const Interface *interface; /* of no VLAN; NULL: not configured */
-	SeenInterface *seen;		/* NULL: not looked up yet */
-	uint64_t	evictions;		/* of "seen", when that was looked up */
-} AccountPort;
+	/* whose they are, and which */
+	FlowAddress host;
+	uint32_t	present;		/* of AccountWork.fields */
+	uint32_t	in_if;			/* 0 where absent, as all of these */
+	uint32_t	out_if;
+	uint32_t	vlans;			/* input << 16 | output */
 
-typedef struct AccountPorts
+	/* what follows from that */
+	uint64_t	host_number;	/* AccountWork's, when it was used last; 0: never */
+	uint64_t	configuration;	/* likewise */
+	const Interface *sides[2];	/* by ingress; NULL: not configured */
+	uint32_t	rates[2];		/* that are set for them; 0: as the record says */
+	uint32_t	ingress;		/* numbers of their names, for AggregatePath */
+	uint32_t	egress;
+	bool		configured;		/* one of them, at least */
+	bool		one_rate;		/* those that are configured have the same */
+	bool		counts_all;		/* neither leaves out a direction */
+
+	/* what records have told since the last account_flush() */
+	uint64_t	records;
+	uint64_t	bytes[ACCOUNT_NO_DIRECTION + 1][2]; /* by direction and by ingress */
+	int64_t		received;		/* the last one */
+	bool		listed;			/* in AccountWork.listed */
+
+	SeenInterface *seen[2];		/* by ingress; NULL: to be looked up */
+	uint64_t	evictions;		/* valid while nothing else was pushed out */
+	int64_t		touched;		/* when they were looked up */
+} AccountPair;
+
+#define ACCOUNT_PAIRS_BITS	8
+#define ACCOUNT_PAIRS		(1 << ACCOUNT_PAIRS_BITS)
+
+/* What account_flow() needs besides, of the process that calls it. */
+typedef struct AccountWork
 {
-	uint64_t	datagram;		/* counts them */
-	AccountPort ports[ACCOUNT_PORTS];
-} AccountPorts;
+	FlowAddress host;			/* of the records to come */
+	uint64_t	host_hash;
+	uint64_t	host_number;	/* counts how often it has changed */
+	uint64_t	configuration;	/* counts account_configure() */
+	uint32_t	fields;			/* FLOW_BIT()s of those that lead to interfaces */
+	uint32_t	listed_count;
+	uint16_t	listed[ACCOUNT_PAIRS];	/* pairs that are to be flushed */
+	AccountPair pairs[ACCOUNT_PAIRS];
+	AggregateQueue queue;
+} AccountWork;
 
 typedef struct Account
 {
@@ -48,8 +82,7 @@ typedef struct Account
 	AccountAsSource as_source;
 	uint32_t	own_as;			/* of a local side that is still 0; 0: not set */
 	Lru		   *seen;			/* of SeenInterface */
-	AccountPorts *ports;		/* NULL: interfaces are looked up for each record */
-	AggregateQueue *queue;		/* NULL: everything is added at once */
+	AccountWork *work;			/* the caller's own, zeroed at first */
 	uint64_t	records;		/* with octets, looked at */
 	uint64_t	matched;		/* at least one side configured */
 	uint64_t	unmatched;		/* neither side */
@@ -60,8 +93,11 @@ typedef struct Account
 	uint64_t	future_bytes;	/* that claimed to come from the future */
 } Account;
 
-/* A datagram begins: the records to come are of one host, maybe another one. */
-extern void account_begin(Account *account);
+/* Interfaces have changed: after they were built, and before account_begin(). */
+extern void account_configure(Account *account);
+
+/* The records to come are of that host. */
+extern void account_begin(Account *account, const FlowAddress *host);
 
 /*
  * Adds the record to its parts, once for its input interface and once for its
@@ -71,7 +107,9 @@ extern void account_begin(Account *account);
  * come from the record, the prefixes, and for the local side from own_as.  Notes
  * both interfaces as seen, configured or not.
  */
-extern void account_flow(Account *account, const FlowAddress *host, const Flow *flow,
-						 const IntervalParts *parts);
+extern void account_flow(Account *account, const Flow *flow, const IntervalParts *parts);
+
+/* Before anybody else looks at sums, at interfaces seen, at records or matched. */
+extern void account_flush(Account *account);
 
 #endif							/* LASTFLUSS_ACCOUNT_H */

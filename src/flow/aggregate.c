@@ -26,31 +26,27 @@
 
 #define AGGREGATE_MAX_PROBES	256
 #define AGGREGATE_FIRST_SLOTS	1024
-#define AGGREGATE_AHEAD			16	/* rows that are fetched before they are needed */
+#define AGGREGATE_AHEAD			12	/* rows that are fetched before they are needed */
 #define AGGREGATE_LOOK			8	/* slots to look at for that */
 
-/* Per interface: ingress or egress, family 4, 6 or another. */
-#define AGGREGATE_FOLDS			(6 * AGGREGATE_MAX_INTERFACES)
+/* Per interface: ingress or egress, and what AGGREGATE_FAMILY can say. */
+#define AGGREGATE_FOLDS			(8 * AGGREGATE_MAX_INTERFACES)
 
 /* Two of them in a cache line, none in two. */
 typedef struct AggregateRow
 {
-	uint64_t	asns;			/* remote << 32 | local */
+	uint64_t	asns;			/* source << 32 | destination */
 	uint64_t	place_flows;	/* place, and in the lower bits the sum of flows */
 	uint64_t	bytes;
 	uint64_t	packets;
 } AggregateRow;
 
-/* A key but for its AS numbers: interface << 10 | flags << 8 | family. */
-#define AGGREGATE_INGRESS		0x100
-#define AGGREGATE_OTHERS		0x200
-#define AGGREGATE_INTERFACE		10
-
 /* Shift of the place; flows stop at the largest number below. */
-#define AGGREGATE_PLACE			40
+#define AGGREGATE_PLACE			33
 
-_Static_assert(AGGREGATE_MAX_INTERFACES <= 1 << (64 - AGGREGATE_PLACE - AGGREGATE_INTERFACE),
-			   "the place of every interface fits");
+_Static_assert(AGGREGATE_NO_INTERFACE <= AGGREGATE_INTERFACE,
+			   "every interface fits, and none");
+_Static_assert(AGGREGATE_INGRESS + 14 + AGGREGATE_PLACE == 64, "the place fits");
 _Static_assert(AGGREGATE_MAX_FLOWS == (UINT64_C(1) << AGGREGATE_PLACE) - 1,
 			   "flows have the rest of the word");
 
@@ -58,6 +54,18 @@ static inline uint64_t
 aggregate_row_place(const AggregateRow *row)
 {
 	return row->place_flows >> AGGREGATE_PLACE;
+}
+
+static inline uint32_t
+aggregate_ingress(uint64_t place)
+{
+	return place >> AGGREGATE_INGRESS & AGGREGATE_INTERFACE;
+}
+
+static inline uint32_t
+aggregate_egress(uint64_t place)
+{
+	return place >> AGGREGATE_EGRESS & AGGREGATE_INTERFACE;
 }
 
 struct Aggregate
@@ -207,7 +215,7 @@ aggregate_append(Aggregate *aggregate, uint64_t asns, uint64_t place)
 	return row;
 }
 
-/* A new row for a key that the index lacks, whose search ended at slot "i". */
+/* A new row for a path that the index lacks, whose search ended at slot "i". */
 static AggregateRow *
 aggregate_new_row(Aggregate *aggregate, uint32_t i, const AggregateHashed *key)
 {
@@ -224,7 +232,7 @@ aggregate_new_row(Aggregate *aggregate, uint32_t i, const AggregateHashed *key)
 	return row;
 }
 
-/* The key's own row, new where necessary; NULL where there is no room for it. */
+/* The path's own row, new where necessary; NULL where there is no room for it. */
 static AggregateRow *
 aggregate_own_row(Aggregate *aggregate, const AggregateHashed *key)
 {
@@ -251,34 +259,23 @@ aggregate_own_row(Aggregate *aggregate, const AggregateHashed *key)
 	return NULL;
 }
 
-static uint64_t
-aggregate_place(const AggregateKey *key, uint8_t family, bool others)
-{
-	return (uint64_t) key->interface << AGGREGATE_INTERFACE | family |
-		(key->ingress ? AGGREGATE_INGRESS : 0) | (others ? AGGREGATE_OTHERS : 0);
-}
-
-/* The row for all the other ASNs of this one's interface, direction and family. */
+/* The row for all the other ASNs of that interface, direction and family. */
 static AggregateRow *
-aggregate_others_row(Aggregate *aggregate, uint64_t place)
+aggregate_others_row(Aggregate *aggregate, uint32_t interface, bool ingress, uint64_t family)
 {
-	uint8_t		family = (uint8_t) place;
-	uint32_t	class = family == 4 ? 1 : family == 6 ? 2 : 0;
-	bool		ingress = (place & AGGREGATE_INGRESS) != 0;
-	uint32_t	interface = (uint32_t) (place >> AGGREGATE_INTERFACE);
-	uint32_t   *position = &aggregate->folds[6 * interface + 3 * ingress + class];
+	uint32_t   *position = &aggregate->folds[8 * interface + 4 * ingress + family];
 
 	if (*position == 0)
 	{
 		*position = aggregate->count + 1;
-		return aggregate_append(aggregate, 0,
-								(place & ~UINT64_C(0xFF)) | AGGREGATE_OTHERS |
-								(class == 0 ? 0 : family));
+		return aggregate_append(aggregate, 0, AGGREGATE_OTHERS | family |
+								(ingress ? aggregate_place(interface, AGGREGATE_NO_INTERFACE, 0) :
+								 aggregate_place(AGGREGATE_NO_INTERFACE, interface, 0)));
 	}
 	return &aggregate_rows(aggregate)[*position - 1];
 }
 
-static void
+static inline void
 aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
 {
 	uint64_t	flows = row->place_flows & AGGREGATE_MAX_FLOWS;
@@ -293,78 +290,47 @@ aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *su
 		aggregate->saturated++;
 }
 
+/* There is no row for the path, so each side goes to that of all the others. */
+static void
+aggregate_fold(Aggregate *aggregate, uint64_t place, const AggregateSum *sum)
+{
+	uint32_t	interfaces[2] = {aggregate_egress(place), aggregate_ingress(place)};
+
+	for (int ingress = 0; ingress < 2; ingress++)
+	{
+		if (interfaces[ingress] == AGGREGATE_NO_INTERFACE)
+			continue;
+		aggregate->folded++;
+		aggregate_add_to(aggregate,
+						 aggregate_others_row(aggregate, interfaces[ingress], ingress != 0,
+											  place & AGGREGATE_FAMILY), sum);
+	}
+}
+
 static void
 aggregate_add_hashed(Aggregate *aggregate, const AggregateHashed *key, const AggregateSum *sum)
 {
 	AggregateRow *row = aggregate_own_row(aggregate, key);
 
 	if (row == NULL)
-	{
-		aggregate->folded++;
-		row = aggregate_others_row(aggregate, key->place);
-	}
-	aggregate_add_to(aggregate, row, sum);
-}
-
-AggregateHashed
-aggregate_hash(const AggregateKey *key)
-{
-	AggregateHashed hashed = {
-		.asns = (uint64_t) key->remote_as << 32 | key->local_as,
-		.place = aggregate_place(key, key->family, false)
-	};
-
-	assert(key->interface < AGGREGATE_MAX_INTERFACES && !key->others);
-
-	hashed.hash = hash_mix(hashed.asns, hashed.place);
-	return hashed;
+		aggregate_fold(aggregate, key->place, sum);
+	else
+		aggregate_add_to(aggregate, row, sum);
 }
 
 void
-aggregate_add(Aggregate *aggregate, const AggregateKey *key, const AggregateSum *sum)
+aggregate_add(Aggregate *aggregate, const AggregatePath *path, const AggregateSum *sum)
 {
-	AggregateHashed hashed;
+	AggregateHashed hashed = aggregate_hash(path);
 
-	assert(key->interface < AGGREGATE_MAX_INTERFACES);
+	assert(path->ingress <= AGGREGATE_NO_INTERFACE && path->egress <= AGGREGATE_NO_INTERFACE);
 
-	if (key->others)
-	{
-		AggregateRow *row = aggregate_others_row(aggregate, aggregate_place(key, key->family, false));
-
-		aggregate_add_to(aggregate, row, sum);
-		return;
-	}
-	hashed = aggregate_hash(key);
 	aggregate_add_hashed(aggregate, &hashed, sum);
 }
 
-void
-aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateHashed *key,
-					uint64_t bytes, uint64_t packets, uint64_t flows)
-{
-	AggregateWaiting *waiting;
-
-	if (queue == NULL)
-	{
-		aggregate_add_hashed(aggregate, key, &(AggregateSum) {bytes, packets, flows});
-		return;
-	}
-	if (queue->count == AGGREGATE_QUEUE_SIZE)
-		aggregate_flush(queue);
-	waiting = &queue->waiting[queue->count++];
-	waiting->aggregate = aggregate;
-	waiting->key.asns = key->asns;
-	waiting->key.place = key->place;
-	waiting->key.hash = key->hash;
-	waiting->sum.bytes = bytes;
-	waiting->sum.packets = packets;
-	waiting->sum.flows = flows;
-	__builtin_prefetch(&aggregate->index[key->hash >> 32 & aggregate->index_mask]);
-}
-
-/* The row that the search will look at, or the place of a new one. */
+/* Looks up where the row should be, or the place of a new one, and has it fetched. */
 static inline void
-aggregate_prefetch_row(const AggregateWaiting *waiting)
+aggregate_prefetch_row(AggregateWaiting *waiting)
 {
 	const Aggregate *aggregate = waiting->aggregate;
 	uint32_t	tag = (uint32_t) waiting->key.hash & ~aggregate->position_mask;
@@ -382,21 +348,44 @@ aggregate_prefetch_row(const AggregateWaiting *waiting)
 		}
 		i = (i + 1) & aggregate->index_mask;
 	}
+	waiting->position = position;
 	__builtin_prefetch(&aggregate_rows(aggregate)[position], 1);
+}
+
+/* Rows stay at their positions; only one that was not there yet may be elsewhere. */
+static inline void
+aggregate_add_waiting(const AggregateWaiting *waiting)
+{
+	Aggregate  *aggregate = waiting->aggregate;
+	AggregateRow *row = &aggregate_rows(aggregate)[waiting->position];
+
+	if (waiting->position < aggregate->count && row->asns == waiting->key.asns &&
+		aggregate_row_place(row) == waiting->key.place)
+		aggregate_add_to(aggregate, row, &waiting->sum);
+	else
+		aggregate_add_hashed(aggregate, &waiting->key, &waiting->sum);
+}
+
+static inline void
+aggregate_prefetch_slot(const AggregateWaiting *waiting)
+{
+	const Aggregate *aggregate = waiting->aggregate;
+
+	__builtin_prefetch(&aggregate->index[waiting->key.hash >> 32 & aggregate->index_mask]);
 }
 
 void
 aggregate_flush(AggregateQueue *queue)
 {
+	for (uint32_t i = 0; i < queue->count; i++)
+		aggregate_prefetch_slot(&queue->waiting[i]);
 	for (uint32_t i = 0; i < queue->count && i < AGGREGATE_AHEAD; i++)
 		aggregate_prefetch_row(&queue->waiting[i]);
 	for (uint32_t i = 0; i < queue->count; i++)
 	{
-		const AggregateWaiting *waiting = &queue->waiting[i];
-
 		if (i + AGGREGATE_AHEAD < queue->count)
-			aggregate_prefetch_row(waiting + AGGREGATE_AHEAD);
-		aggregate_add_hashed(waiting->aggregate, &waiting->key, &waiting->sum);
+			aggregate_prefetch_row(&queue->waiting[i + AGGREGATE_AHEAD]);
+		aggregate_add_waiting(&queue->waiting[i]);
 	}
 	queue->count = 0;
 }
@@ -407,24 +396,42 @@ aggregate_count(const Aggregate *aggregate)
 	return aggregate->count;
 }
 
-void
-aggregate_row(const Aggregate *aggregate, uint32_t position, AggregateKey *key,
-			  AggregateSum *sum)
+static AggregateEntry
+aggregate_side(const AggregateRow *row, bool ingress)
+{
+	uint64_t	place = aggregate_row_place(row);
+	uint32_t	src_as = row->asns >> 32;
+	uint32_t	dst_as = (uint32_t) row->asns;
+
+	return (AggregateEntry) {
+		.key = {
+			.interface = ingress ? aggregate_ingress(place) : aggregate_egress(place),
+			.remote_as = ingress ? src_as : dst_as,
+			.local_as = ingress ? dst_as : src_as,
+			.family = (uint8_t) ((place & AGGREGATE_FAMILY) * 2),
+			.ingress = ingress,
+			.others = (place & AGGREGATE_OTHERS) != 0
+		},
+		.sum = {
+			.bytes = row->bytes,
+			.packets = row->packets,
+			.flows = row->place_flows & AGGREGATE_MAX_FLOWS
+		}
+	};
+}
+
+uint32_t
+aggregate_row(const Aggregate *aggregate, uint32_t position, AggregateEntry sides[2])
 {
 	const AggregateRow *row = &aggregate_rows(aggregate)[position];
 	uint64_t	place = aggregate_row_place(row);
+	uint32_t	count = 0;
 
-	key->interface = (uint32_t) (place >> AGGREGATE_INTERFACE);
-	key->remote_as = row->asns >> 32;
-	key->local_as = (uint32_t) row->asns;
-	key->family = (uint8_t) place;
-	key->ingress = (place & AGGREGATE_INGRESS) != 0;
-	key->others = (place & AGGREGATE_OTHERS) != 0;
-	*sum = (AggregateSum) {
-		.bytes = row->bytes,
-		.packets = row->packets,
-		.flows = row->place_flows & AGGREGATE_MAX_FLOWS
-	};
+	if (aggregate_ingress(place) != AGGREGATE_NO_INTERFACE)
+		sides[count++] = aggregate_side(row, true);
+	if (aggregate_egress(place) != AGGREGATE_NO_INTERFACE)
+		sides[count++] = aggregate_side(row, false);
+	return count;
 }
 
 uint64_t

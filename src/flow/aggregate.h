@@ -2,8 +2,11 @@
  * aggregate.h
  *	  Sums of bytes, packets and flows per key, for one interval.
  *
- * Bounded: when max_entries keys are taken, further ones are added to the row
- * of their interface, direction and family that stands for all the other ASNs,
+ * A record counts once where it comes in and once where it goes out.  To add it
+ * once is enough: both sides are one row, of the record's path, until it is read.
+ *
+ * Bounded: when max_entries paths are taken, further ones are added to the rows
+ * of their interfaces, direction and family that stand for all the other ASNs,
  * so that totals stay exact.  Room for these rows is set aside beforehand.
  * Lives in memory that the caller hands over and holds no pointers.
  */
@@ -14,16 +17,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "hash.h"
+
 /* Interface numbers must be smaller. */
 #define AGGREGATE_MAX_INTERFACES	8192
+
+/* The side of a path that is not counted. */
+#define AGGREGATE_NO_INTERFACE		AGGREGATE_MAX_INTERFACES
 
 /* More entries than this are not kept, whatever is asked for. */
 #define AGGREGATE_MAX_ENTRIES		(UINT32_C(1) << 24)
 
 /* Sums stop here (the largest bigint), rather than wrap around; those of flows earlier. */
 #define AGGREGATE_MAX_SUM			((uint64_t) INT64_MAX)
-#define AGGREGATE_MAX_FLOWS			((UINT64_C(1) << 40) - 1)
+#define AGGREGATE_MAX_FLOWS			((UINT64_C(1) << 33) - 1)
 
+/*
+ * Where traffic came in and went out: what is added.  A side whose interface is
+ * not configured has AGGREGATE_NO_INTERFACE.
+ */
+typedef struct AggregatePath
+{
+	uint32_t	ingress;		/* number of the input interface's name */
+	uint32_t	egress;			/* of the output interface's */
+	uint32_t	src_as;
+	uint32_t	dst_as;
+	uint8_t		family;			/* 4, 6 or 0: unknown */
+} AggregatePath;
+
+/* One side of it: what is read. */
 typedef struct AggregateKey
 {
 	uint32_t	interface;		/* number of the interface's name */
@@ -41,7 +63,7 @@ typedef struct AggregateSum
 	uint64_t	flows;
 } AggregateSum;
 
-/* A row, copied out. */
+/* A row, or one side of it, copied out. */
 typedef struct AggregateEntry
 {
 	AggregateKey key;
@@ -57,7 +79,7 @@ aggregate_sum(uint64_t a, uint64_t b)
 	return b < AGGREGATE_MAX_SUM - a ? a + b : AGGREGATE_MAX_SUM;
 }
 
-/* Octets for a table of so many keys. */
+/* Octets for a table of so many paths. */
 extern size_t aggregate_size(uint32_t max_entries);
 
 /* Makes an empty table in "memory", aligned to 16. */
@@ -66,7 +88,7 @@ extern Aggregate *aggregate_init(void *memory, uint32_t max_entries);
 /* Empties it; costs no more than the slots that it may have used. */
 extern void aggregate_reset(Aggregate *aggregate);
 
-extern void aggregate_add(Aggregate *aggregate, const AggregateKey *key,
+extern void aggregate_add(Aggregate *aggregate, const AggregatePath *path,
 						  const AggregateSum *sum);
 
 /*
@@ -75,7 +97,7 @@ extern void aggregate_add(Aggregate *aggregate, const AggregateKey *key,
  */
 #define AGGREGATE_QUEUE_SIZE	64
 
-/* A key as the rows have it, so that several tables need not make it anew. */
+/* A path as the rows have it, so that several tables need not make it anew. */
 typedef struct AggregateHashed
 {
 	uint64_t	asns;
@@ -88,6 +110,7 @@ typedef struct AggregateWaiting
 	Aggregate  *aggregate;
 	AggregateHashed key;
 	AggregateSum sum;
+	uint32_t	position;		/* where its row seems to be; for aggregate.c alone */
 } AggregateWaiting;
 
 typedef struct AggregateQueue
@@ -96,25 +119,62 @@ typedef struct AggregateQueue
 	AggregateWaiting waiting[AGGREGATE_QUEUE_SIZE];
 } AggregateQueue;
 
-/* Not for a key of "others". */
-extern AggregateHashed aggregate_hash(const AggregateKey *key);
-
-/* aggregate_add(), now or at the latest in aggregate_flush(); now without a queue. */
-extern void aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate,
-								const AggregateHashed *key, uint64_t bytes,
-								uint64_t packets, uint64_t flows);
-
 /* Adds all that waits, in its order; before anybody else looks at the tables. */
 extern void aggregate_flush(AggregateQueue *queue);
+
+/* A path but for its AS numbers: ingress << 17 | egress << 3 | a flag | family / 2. */
+#define AGGREGATE_INGRESS		17
+#define AGGREGATE_EGRESS		3
+#define AGGREGATE_INTERFACE		0x3FFF	/* so many bits of either */
+#define AGGREGATE_OTHERS		4
+#define AGGREGATE_FAMILY		3
+
+static inline uint64_t
+aggregate_place(uint32_t ingress, uint32_t egress, uint8_t family)
+{
+	return (uint64_t) ingress << AGGREGATE_INGRESS | (uint64_t) egress << AGGREGATE_EGRESS |
+		(family >> 1 & AGGREGATE_FAMILY);
+}
+
+static inline AggregateHashed
+aggregate_hash(const AggregatePath *path)
+{
+	uint64_t	asns = (uint64_t) path->src_as << 32 | path->dst_as;
+	uint64_t	place = aggregate_place(path->ingress, path->egress, path->family);
+
+	return (AggregateHashed) {.asns = asns,.place = place,.hash = hash_mix(asns, place)};
+}
+
+/* aggregate_add(), now or at the latest in aggregate_flush(). */
+static inline void
+aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateHashed *key,
+					uint64_t bytes, uint64_t packets, uint64_t flows)
+{
+	AggregateWaiting *waiting;
+
+	if (queue->count == AGGREGATE_QUEUE_SIZE)
+		aggregate_flush(queue);
+	waiting = &queue->waiting[queue->count++];
+	waiting->aggregate = aggregate;
+	waiting->key.asns = key->asns;
+	waiting->key.place = key->place;
+	waiting->key.hash = key->hash;
+	waiting->sum.bytes = bytes;
+	waiting->sum.packets = packets;
+	waiting->sum.flows = flows;
+}
 
 /* Rows so far, folded ones included. */
 extern uint32_t aggregate_count(const Aggregate *aggregate);
 
-/* Row "position" (0 .. count - 1), in the order in which keys came first. */
-extern void aggregate_row(const Aggregate *aggregate, uint32_t position,
-						  AggregateKey *key, AggregateSum *sum);
+/*
+ * Row "position" (0 .. count - 1), in the order in which paths came first: its
+ * sides, ingress before egress.  Returns how many there are, 1 or 2.
+ */
+extern uint32_t aggregate_row(const Aggregate *aggregate, uint32_t position,
+							  AggregateEntry sides[2]);
 
-/* How many additions were folded since the reset. */
+/* How many additions were folded since the reset, each side by itself. */
 extern uint64_t aggregate_folded(const Aggregate *aggregate);
 
 /*

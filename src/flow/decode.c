@@ -139,12 +139,14 @@ decode_datagram(Decoder *decoder, const Datagram *datagram, bool may_continue,
 		.templates = decoder->templates,
 		.pending = decoder->pending,
 		.sinks = sinks,
+		.batch = &decoder->batch,
 	};
 	PendingDrop drop = message_drop(&message);
 	size_t		consumed;
 
 	pending_expire(decoder->pending, datagram->received, &drop);
 	consumed = decode_message(&message);
+	message_flush(&message);
 	decoder->datagrams++;
 	decoder->records += message.records;
 	decoder->sender = message.sender;

@@ -32,6 +32,7 @@ typedef struct Decoder
 	uint64_t	datagrams;		/* all that came, good or bad */
 	uint64_t	records;		/* data records handed to the sink */
 	Exporter   *sender;			/* of the last datagram, until the next one */
+	FlowBatch	batch;			/* empty between datagrams */
 } Decoder;
 
 typedef struct Datagram

@@ -61,6 +61,7 @@ typedef enum FlowSamplingOrigin
 	FLOW_SAMPLING_HEADER		/* the NetFlow v5 header */
 } FlowSamplingOrigin;
 
+/* Members before "bytes" are the same, or begin the same, in all flows of a set. */
 typedef struct Flow
 {
 	uint32_t	present;		/* FLOW_BIT()s of the members that are valid */
@@ -109,11 +110,23 @@ typedef struct FlowInterface
 	char		description[FLOW_NAME_SIZE];	/* element 83 */
 } FlowInterface;
 
-/* Where the content of datagrams goes, in their order.  NULL: not wanted. */
+/* So many flows are handed over at a time, at the most: those of a usual datagram. */
+#define FLOW_BATCH		32
+
+typedef struct FlowBatch
+{
+	uint32_t	count;
+	Flow		flows[FLOW_BATCH];
+} FlowBatch;
+
+/*
+ * Where the content of datagrams goes, flows in their order.  NULL: not wanted,
+ * but for "flows".  A batch has at least one flow, and all are of one exporter.
+ */
 typedef struct FlowSinks
 {
 	void	   *context;
-	void		(*flow) (void *context, const Flow *flow);	/* never NULL */
+	void		(*flows) (void *context, const Flow *flows, uint32_t count);
 	void		(*counters) (void *context, const FlowCounters *counters);
 	void		(*interface) (void *context, const FlowInterface *interface);
 } FlowSinks;

@@ -9,9 +9,6 @@
 #define INTERVALS_SECOND	INT64_C(1000000)
 #define INTERVALS_NONE		UINT32_MAX
 
-/* Headers tell whole seconds, so a record may seem to end a second after its export. */
-#define INTERVALS_TOLERANCE	(2 * INTERVALS_SECOND)
-
 /*
  * Memory.
  */
@@ -339,19 +336,6 @@ intervals_stretched(const Intervals *intervals, int64_t now)
  * Records.
  */
 
-/* From when to when a record lasted, in our clock. */
-static bool
-intervals_place(const Flow *flow, int64_t *first, int64_t *last)
-{
-	int64_t		ended = FLOW_HAS(flow, FLOW_LAST) ? flow->last : flow->exported;
-	int64_t		began = FLOW_HAS(flow, FLOW_FIRST) ? flow->first : ended;
-	int64_t		age = flow->exported - ended;
-
-	*last = flow->received - (age > 0 ? age : 0);
-	*first = *last - (ended > began ? ended - began : 0);
-	return age < -INTERVALS_TOLERANCE;
-}
-
 /* Adds a part; returns how many there are now. */
 static inline uint32_t
 intervals_add_part(IntervalParts *parts, uint32_t count, Aggregate *sums, int64_t weight)
@@ -362,19 +346,11 @@ intervals_add_part(IntervalParts *parts, uint32_t count, Aggregate *sums, int64_
 }
 
 void
-intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts)
+intervals_spread(const Intervals *intervals, int64_t first, int64_t last, IntervalParts *parts)
 {
-	int64_t		first = flow->received;
-	int64_t		last = flow->received;
 	uint32_t	count = 0;
-	int64_t		end;
+	int64_t		end = last;
 
-	parts->late = false;
-	parts->future = false;
-	if (!intervals->rule.by_arrival)
-		parts->future = intervals_place(flow, &first, &last);
-
-	end = last;
 	for (uint32_t i = intervals->open_count; i-- > 0;)
 	{
 		const FlowInterval *interval = &intervals->all[intervals->open[i]];

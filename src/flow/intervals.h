@@ -112,12 +112,46 @@ extern int64_t intervals_next_turn(const Intervals *intervals);
 /* Does "now" lie behind the newest interval, for want of a buffer? */
 extern bool intervals_stretched(const Intervals *intervals, int64_t now);
 
+/* Headers tell whole seconds, so a record may seem to end a second after its export. */
+#define INTERVALS_TOLERANCE	INT64_C(2000000)
+
+/* intervals_lay() of a record that lasted from "first" to "last", in our clock. */
+extern void intervals_spread(const Intervals *intervals, int64_t first, int64_t last,
+							 IntervalParts *parts);
+
 /*
  * The parts of a record by its first and last, which are laid back from its
  * arrival by how long before its export it ended: the exporter's clock may be
  * wrong.  What lies before the oldest interval goes there, as late; what claims
  * to end after its arrival ends there.  At least one interval is open.
  */
-extern void intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts);
+static inline void
+intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts)
+{
+	const FlowInterval *newest = &intervals->all[intervals->open[intervals->open_count - 1]];
+	int64_t		first = flow->received;
+	int64_t		last = flow->received;
+
+	parts->late = false;
+	parts->future = false;
+	if (!intervals->rule.by_arrival)
+	{
+		int64_t		ended = FLOW_HAS(flow, FLOW_LAST) ? flow->last : flow->exported;
+		int64_t		began = FLOW_HAS(flow, FLOW_FIRST) ? flow->first : ended;
+		int64_t		age = flow->exported - ended;
+
+		parts->future = age < -INTERVALS_TOLERANCE;
+		last -= age > 0 ? age : 0;
+		first = last - (ended > began ? ended - began : 0);
+	}
+	if (first >= newest->start)
+	{
+		parts->count = 1;
+		parts->sums[0] = newest->sums;
+		parts->weights[0] = last > first ? (uint64_t) (last - first) : 1;
+	}
+	else
+		intervals_spread(intervals, first, last, parts);
+}
 
 #endif							/* LASTFLUSS_INTERVALS_H */

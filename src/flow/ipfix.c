@@ -122,9 +122,28 @@ ipfix_is_withdrawal(const TemplateKey *key, uint16_t field_count)
 		 key->id == IPFIX_OPTIONS_TEMPLATES);
 }
 
+/* The records of a data set, many at a time; how many there were. */
+static uint32_t
+ipfix_decode_columns(IpfixState *state, Packet set, const Template *template)
+{
+	uint32_t	count = 0;
+	StepsColumns columns;
+
+	for (;;)
+	{
+		columns.count = message_room(state->message);
+		columns.flows = message_place(state->message);
+		steps_run_columns(template, &state->clock, &set, &columns);
+		if (columns.count == 0)
+			return count;
+		record_emit_columns(state->message, state->exporter, &state->rates, &columns);
+		count += columns.count;
+	}
+}
+
 /*
- * The records of a data set; how many there were.  The rates that are known for
- * records change with what options data tells.
+ * The same, one by one.  The rates that are known for records change with what
+ * options data tells.
  */
 static uint32_t
 ipfix_decode_records(IpfixState *state, Packet set, const Template *template)
@@ -159,7 +178,8 @@ ipfix_decode_data(IpfixState *state, Packet set, Template *template)
 		state->uncounted = true;
 		return;
 	}
-	count = ipfix_decode_records(state, set, template);
+	count = template->columns ? ipfix_decode_columns(state, set, template) :
+		ipfix_decode_records(state, set, template);
 	template->records += count;
 	state->data_records += count;
 	if (template->options)

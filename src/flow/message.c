@@ -19,6 +19,15 @@ message_exporter(Message *message, uint8_t protocol, uint32_t domain)
 	return exporter;
 }
 
+void
+message_flush(Message *message)
+{
+	if (message->batch->count > 0)
+		message->sinks->flows(message->sinks->context, message->batch->flows,
+							  message->batch->count);
+	message->batch->count = 0;
+}
+
 /* A set whose template did not come. */
 static void
 message_dropped(void *context, const PendingSet *set)

@@ -26,6 +26,7 @@ typedef struct Message
 	TemplateTable *templates;
 	Pending    *pending;
 	const FlowSinks *sinks;
+	FlowBatch  *batch;			/* flows on their way to the sink */
 	uint64_t	records;		/* handed to the sink */
 	Exporter   *sender;			/* its entry, once the format has found it */
 } Message;
@@ -39,22 +40,49 @@ typedef size_t (*MessageDecoder) (Message *message);
 /* The entry of the exporter that sent the message, with the message counted. */
 extern Exporter *message_exporter(Message *message, uint8_t protocol, uint32_t domain);
 
-/* Hands a data record to the sink and counts it; fills in when it was sent and received. */
-static inline void
-message_emit(Message *message, Exporter *exporter, Flow *flow)
+/* Hands to the sink what has gathered in the batch. */
+extern void message_flush(Message *message);
+
+/* How many flows have room behind message_place(), at least one. */
+static inline uint32_t
+message_room(Message *message)
 {
-	flow->received = message->received;
-	flow->exported = message->exported;
-	message->records++;
-	exporter->records++;
-	if (!FLOW_HAS(flow, FLOW_BYTES))
-		exporter->no_octets++;
-	if (FLOW_HAS(flow, FLOW_SAMPLING))
+	if (message->batch->count == FLOW_BATCH)
+		message_flush(message);
+	return FLOW_BATCH - message->batch->count;
+}
+
+/* Where the next flow goes; message_emit() takes it from there. */
+static inline Flow *
+message_place(Message *message)
+{
+	(void) message_room(message);
+	return &message->batch->flows[message->batch->count];
+}
+
+/*
+ * Takes the flows of so many data records, from message_place() on, into the
+ * batch and counts them; fills in when they were sent and received.
+ */
+static inline void
+message_emit(Message *message, Exporter *exporter, uint32_t count)
+{
+	Flow	   *flows = &message->batch->flows[message->batch->count];
+
+	message->batch->count += count;
+	message->records += count;
+	exporter->records += count;
+	for (uint32_t i = 0; i < count; i++)
 	{
-		exporter->sampling = flow->sampling;
-		exporter->sampling_origin = flow->sampling_origin;
+		flows[i].received = message->received;
+		flows[i].exported = message->exported;
+		exporter->no_octets += !FLOW_HAS(&flows[i], FLOW_BYTES);
+		if (FLOW_HAS(&flows[i], FLOW_SAMPLING))
+		{
+			exporter->sampling = flows[i].sampling;
+			exporter->sampling_origin = flows[i].sampling_origin;
+		}
 	}
-	message->sinks->flow(message->sinks->context, flow);
 }
 
 /* Whom to tell of sets that are dropped: counts them, with their exporter. */

@@ -146,13 +146,16 @@ netflow5_read_records(Message *message, Exporter *exporter, const Netflow5Layout
 					  const Netflow5Header *header, Packet records)
 {
 	const uint8_t *bytes;
-	Flow		flow;
+	Flow		common;
 
-	netflow5_prepare(layout, header, &flow);
+	netflow5_prepare(layout, header, &common);
 	while (packet_bytes(&records, layout->record, &bytes))
 	{
-		netflow5_read_record(bytes, layout, header, &flow);
-		message_emit(message, exporter, &flow);
+		Flow	   *flow = message_place(message);
+
+		*flow = common;
+		netflow5_read_record(bytes, layout, header, flow);
+		message_emit(message, exporter, 1);
 	}
 }
 

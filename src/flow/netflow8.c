@@ -163,17 +163,20 @@ static void
 netflow8_read_records(Message *message, Exporter *exporter, const Netflow8Scheme *scheme,
 					  const Netflow8Header *header, Packet records)
 {
+	const Flow	common = {
+		.protocol = FLOW_NETFLOW_V8,
+		.domain = exporter->domain,
+		.family = 4
+	};
 	const uint8_t *bytes;
-	Flow		flow;
 
-	memset(&flow, 0, sizeof(flow));
-	flow.protocol = FLOW_NETFLOW_V8;
-	flow.domain = exporter->domain;
-	flow.family = 4;
 	while (packet_bytes(&records, scheme->length, &bytes))
 	{
-		netflow8_read_record(bytes, scheme, header, &flow);
-		message_emit(message, exporter, &flow);
+		Flow	   *flow = message_place(message);
+
+		*flow = common;
+		netflow8_read_record(bytes, scheme, header, flow);
+		message_emit(message, exporter, 1);
 	}
 }
 

@@ -62,17 +62,24 @@ record_named_rate(Lru *samplers, RecordRates *rates, SamplerKind kind, uint64_t 
 	return rates->named;
 }
 
+/* Will nobody tell the rate of a record that says nothing of sampling? */
+static inline bool
+record_nobody_tells(Lru *samplers, RecordRates *rates)
+{
+	if (!rates->has_of_exporter)
+	{
+		rates->of_exporter = sampling_of_exporter(samplers, &rates->key);
+		rates->has_of_exporter = true;
+	}
+	return rates->of_exporter.rate == 0 && !rates->of_exporter.by_interface;
+}
+
 /* The rate told for the exporter, or for the record's interfaces; or 0. */
 static uint32_t
 record_unnamed_rate(Lru *samplers, RecordRates *rates, const Flow *flow)
 {
 	uint32_t	rate = 0;
 
-	if (!rates->has_of_exporter)
-	{
-		rates->of_exporter = sampling_of_exporter(samplers, &rates->key);
-		rates->has_of_exporter = true;
-	}
 	if (rates->of_exporter.rate != 0 || !rates->of_exporter.by_interface)
 		return rates->of_exporter.rate;
 	if (FLOW_HAS(flow, FLOW_IN_IF))
@@ -92,12 +99,20 @@ record_set_rate(Flow *flow, uint32_t rate, FlowSamplingOrigin origin)
 	flow->present |= FLOW_BIT(FLOW_SAMPLING);
 }
 
-/* Will nobody tell the rate of a record that says nothing of sampling? */
-static inline bool
-record_has_no_rate(const RecordRates *rates, const StepsRecord *record)
+
+/* The rate of a flow whose record does not tell it; 0 for a sampler that is not named. */
+static void
+record_find_told_rate(const Message *message, Exporter *exporter, RecordRates *rates,
+					  bool has_sampler, uint64_t sampler, Flow *flow)
 {
-	return record->has == 0 && rates->has_of_exporter && rates->of_exporter.rate == 0 &&
-		!rates->of_exporter.by_interface;
+	if (has_sampler)
+		record_set_rate(flow, record_named_rate(message->samplers, rates, SAMPLER_OF_ID, sampler),
+						FLOW_SAMPLING_SAMPLER);
+	if (!FLOW_HAS(flow, FLOW_SAMPLING) && !record_nobody_tells(message->samplers, rates))
+		record_set_rate(flow, record_unnamed_rate(message->samplers, rates, flow),
+						FLOW_SAMPLING_EXPORTER);
+	if (!FLOW_HAS(flow, FLOW_SAMPLING) && sampler != 0)
+		exporter->errors[DECODE_UNKNOWN_SAMPLER]++;
 }
 
 /* A record without element 34: from the first source that knows. */
@@ -106,7 +121,6 @@ record_find_rate(const Message *message, Exporter *exporter, RecordRates *rates,
 				 StepsRecord *record)
 {
 	Flow	   *flow = &record->flow;
-	uint64_t	sampler = steps_number(record, ELEMENT_SAMPLER);
 
 	if ((record->has & RECORD_RATES) != 0)
 	{
@@ -114,14 +128,9 @@ record_find_rate(const Message *message, Exporter *exporter, RecordRates *rates,
 
 		record_set_rate(flow, sampling_rate(&fields), FLOW_SAMPLING_RECORD);
 	}
-	if (!FLOW_HAS(flow, FLOW_SAMPLING) && STEPS_HAS(record, ELEMENT_SAMPLER))
-		record_set_rate(flow, record_named_rate(message->samplers, rates, SAMPLER_OF_ID, sampler),
-						FLOW_SAMPLING_SAMPLER);
 	if (!FLOW_HAS(flow, FLOW_SAMPLING))
-		record_set_rate(flow, record_unnamed_rate(message->samplers, rates, flow),
-						FLOW_SAMPLING_EXPORTER);
-	if (!FLOW_HAS(flow, FLOW_SAMPLING) && sampler != 0)
-		exporter->errors[DECODE_UNKNOWN_SAMPLER]++;
+		record_find_told_rate(message, exporter, rates, STEPS_HAS(record, ELEMENT_SAMPLER),
+							  steps_number(record, ELEMENT_SAMPLER), flow);
 }
 
 /* The start of the sampled packet; empty where it is not the start. */
@@ -256,6 +265,13 @@ record_make_reverse(const StepsRecord *record, Flow *flow)
 	flow->present |= counters->present & (FLOW_BIT(FLOW_FIRST) | FLOW_BIT(FLOW_LAST));
 }
 
+static void
+record_emit_flow(Message *message, Exporter *exporter, const Flow *flow)
+{
+	*message_place(message) = *flow;
+	message_emit(message, exporter, 1);
+}
+
 void
 record_emit(Message *message, Exporter *exporter, RecordRates *rates, StepsRecord *record)
 {
@@ -263,12 +279,30 @@ record_emit(Message *message, Exporter *exporter, RecordRates *rates, StepsRecor
 
 	if ((record->has & RECORD_PACKET) != 0)
 		record_read_packet(record);
-	if (!FLOW_HAS(&record->flow, FLOW_SAMPLING) && !record_has_no_rate(rates, record))
+	if (!FLOW_HAS(&record->flow, FLOW_SAMPLING) &&
+		(record->has != 0 || !record_nobody_tells(message->samplers, rates)))
 		record_find_rate(message, exporter, rates, record);
-	message_emit(message, exporter, &record->flow);
+	record_emit_flow(message, exporter, &record->flow);
 	if (FLOW_HAS(&record->reverse, FLOW_BYTES) && record->reverse.bytes != 0)
 	{
 		record_make_reverse(record, &reverse);
-		message_emit(message, exporter, &reverse);
+		record_emit_flow(message, exporter, &reverse);
 	}
+}
+
+void
+record_emit_columns(Message *message, Exporter *exporter, RecordRates *rates,
+					const StepsColumns *columns)
+{
+	if (columns->has_samplers || !record_nobody_tells(message->samplers, rates))
+	{
+		for (uint32_t i = 0; i < columns->count; i++)
+		{
+			if (!FLOW_HAS(&columns->flows[i], FLOW_SAMPLING))
+				record_find_told_rate(message, exporter, rates, columns->has_samplers,
+									  columns->has_samplers ? columns->samplers[i] : 0,
+									  &columns->flows[i]);
+		}
+	}
+	message_emit(message, exporter, columns->count);
 }

@@ -33,4 +33,8 @@ extern SamplingFields record_sampling_fields(const StepsRecord *record);
 extern void record_emit(Message *message, Exporter *exporter, RecordRates *rates,
 						StepsRecord *record);
 
+/* The same for records that were read into message_place(). */
+extern void record_emit_columns(Message *message, Exporter *exporter, RecordRates *rates,
+								const StepsColumns *columns);
+
 #endif							/* LASTFLUSS_RECORD_H */

@@ -57,22 +57,6 @@ spread_many(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t *
 	spread_rest(remainders, count, rest, shares);
 }
 
-/*
- * Two parts, as nearly all flows have that lie in more than one interval: where
- * one remainder is r and not 0, the other one is total - r.
- */
-static void
-spread_two(const uint64_t *weights, uint64_t amount, uint64_t *shares)
-{
-	uint64_t	total = weights[0] + weights[1];
-	uint64_t	remainder;
-
-	shares[0] = spread_floor(amount, weights[0], total, &remainder);
-	if (remainder > 0 && remainder >= total - remainder)
-		shares[0]++;
-	shares[1] = amount - shares[0];
-}
-
 /* One flow, or packet: its remainders are the weights. */
 static void
 spread_one(const uint64_t *weights, uint32_t count, uint64_t *shares)
@@ -94,7 +78,10 @@ spread_share(const uint64_t *weights, uint32_t count, uint64_t amount, uint64_t 
 	if (amount == 1)
 		spread_one(weights, count, shares);
 	else if (count == 2)
-		spread_two(weights, amount, shares);
+	{
+		shares[0] = spread_first_of_two(weights, amount);
+		shares[1] = amount - shares[0];
+	}
 	else
 		spread_many(weights, count, amount, shares);
 }

@@ -5,11 +5,13 @@
  * A template is read twice: first to choose the best field for each goal, then
  * to write the steps.
  *
- * Records go one of two ways.  The plain one, which nearly all go: the record's
- * length is checked once, and each step, with an op that was chosen beforehand,
- * puts a field at an offset into its place in the StepsRecord.  The other:
- * records with variable-length fields, with addresses of both families, with
- * octets of any length, or with times that need another field to be understood.
+ * Records go one of three ways.  By columns, as nearly all: the length of many
+ * records is checked once, and each step, with an op that was chosen beforehand,
+ * puts its field of all of them into its place in their flows, in a loop without a
+ * decision.  Plain: the same for one record, where a step's place is not in the
+ * flow.  Slowly: records with variable-length fields, with addresses of both
+ * families, with octets of any length, or with times that need another field to be
+ * understood.
  */
 #include "steps.h"
 
@@ -46,7 +48,9 @@ typedef enum StepsOp
 	STEPS_IPV4,
 	STEPS_IPV6,
 	STEPS_MILLISECONDS,
-	STEPS_UPTIME				/* v9: by the uptime in the header */
+	STEPS_UPTIME,				/* v9: by the uptime in the header */
+	STEPS_DIRECTION,
+	STEPS_SAMPLING
 } StepsOp;
 
 /* Where in Flow something goes. */
@@ -269,11 +273,22 @@ steps_op(ElementUse use, size_t length)
 			return length == 8 ? STEPS_MILLISECONDS : STEPS_NUMBER;
 		case ELEMENT_FIRST_UPTIME:
 		case ELEMENT_LAST_UPTIME:
-			return STEPS_UPTIME;
+			return length == 4 ? STEPS_UPTIME : STEPS_NUMBER;
+		case ELEMENT_DIRECTION:
+			return length == 1 ? STEPS_DIRECTION : STEPS_NUMBER;
+		case ELEMENT_SAMPLING:
+			return length == 4 ? STEPS_SAMPLING : STEPS_NUMBER;
 		default:
 			/* width 0: whatever steps_take_number() makes of it */
 			return steps_number_op(steps_members[use].width, length);
 	}
+}
+
+/* Is what the field says there in every record, whatever its value? */
+static bool
+steps_always_tells(StepsOp op)
+{
+	return op != STEPS_NUMBER && op != STEPS_DIRECTION && op != STEPS_SAMPLING;
 }
 
 /* Behind the steps so far, a field of "length" octets, or STEPS_VARIABLE. */
@@ -312,7 +327,7 @@ steps_add(Template *template, ElementUse use, uint16_t length, bool reverse)
 		step->op = (uint8_t) steps_op(use, step->length);
 		step->member = (uint8_t) (member->offset + (reverse ? offsetof(StepsRecord, reverse) :
 													 offsetof(StepsRecord, flow)));
-		if (step->op != STEPS_NUMBER)
+		if (steps_always_tells((StepsOp) step->op))
 			*present |= FLOW_BIT(member->field);
 	}
 	return steps_add_length(template, length);
@@ -324,6 +339,14 @@ steps_is_plain(ElementUse use)
 {
 	return use != ELEMENT_BOOT && use != ELEMENT_SAMPLING_PROBABILITY &&
 		use < ELEMENT_FIRST_OCTETS;
+}
+
+/* Can the step be done for many records at a time? */
+static bool
+steps_is_column(const TemplateStep *step)
+{
+	return !step->reverse &&
+		(step->element < ELEMENT_FIRST_NUMBER || step->element == ELEMENT_SAMPLER);
 }
 
 /* The way that the template's records go. */
@@ -345,6 +368,9 @@ steps_classify(Template *template)
 	if (has_ipv4 != has_ipv6)
 		template->family = has_ipv4 ? 4 : 6;
 	template->plain &= !(has_ipv4 && has_ipv6);
+	template->columns = template->plain && !template->options;
+	for (int i = 0; i < template->step_count; i++)
+		template->columns &= steps_is_column(&template->steps[i]);
 }
 
 /* Adds the field at "position", to be read if it was chosen. */
@@ -457,28 +483,34 @@ steps_set_other(StepsRecord *record, ElementUse use, uint64_t value)
 	record->has |= STEPS_BIT(use);
 }
 
-/* A number of 1 to 8 octets, or a time, which is one as well. */
-static void
-steps_take_number(const TemplateStep *step, uint64_t value, const StepsClock *clock,
-				  StepsRecord *record)
+static inline void
+steps_set_sampling(Flow *flow, uint64_t value)
 {
-	ElementUse	use = (ElementUse) step->element;
-	Flow	   *flow = step->reverse ? &record->reverse : &record->flow;
+	if (value == 0 || value > UINT32_MAX)
+		return;
+	flow->sampling = (uint32_t) value;
+	flow->sampling_origin = FLOW_SAMPLING_RECORD;
+	flow->present |= FLOW_BIT(FLOW_SAMPLING);
+}
 
+static inline void
+steps_set_direction(Flow *flow, uint64_t value)
+{
+	flow->direction = (uint8_t) value;
+	flow->present |= value <= 1 ? FLOW_BIT(FLOW_DIRECTION) : 0;
+}
+
+/* A number of 1 to 8 octets for the flow, or a time, which is one as well. */
+static void
+steps_set_flow(ElementUse use, uint64_t value, const StepsClock *clock, Flow *flow)
+{
 	switch (use)
 	{
 		case ELEMENT_SAMPLING:
-			if (value == 0 || value > UINT32_MAX)
-				break;
-			flow->sampling = (uint32_t) value;
-			flow->sampling_origin = FLOW_SAMPLING_RECORD;
-			flow->present |= FLOW_BIT(FLOW_SAMPLING);
+			steps_set_sampling(flow, value);
 			break;
 		case ELEMENT_DIRECTION:
-			if (value > 1)
-				break;
-			flow->direction = (uint8_t) value;
-			flow->present |= FLOW_BIT(FLOW_DIRECTION);
+			steps_set_direction(flow, value);
 			break;
 		case ELEMENT_IP_VERSION:
 			if (value == 4 || value == 6)
@@ -502,29 +534,44 @@ steps_take_number(const TemplateStep *step, uint64_t value, const StepsClock *cl
 			steps_set_time(flow, use == ELEMENT_LAST_DELTA,
 							  times_before(clock->export_time, value));
 			break;
+		case ELEMENT_FIRST_UPTIME:
+		case ELEMENT_LAST_UPTIME:
+			steps_set_time(flow, use == ELEMENT_LAST_UPTIME,
+						   times_from_uptime((uint32_t) value, clock->export_time, clock->uptime));
+			break;
 		default:
-			if (use >= ELEMENT_FIRST_NUMBER)
-				steps_set_other(record, use, value);
-			else if (steps_members[use].width != 0)
+			if (steps_members[use].width != 0)
 				steps_set_number(flow, &steps_members[use], value);
 	}
 }
 
-/* One step of a plain record: nothing but this decides about performance. */
-static inline void
-steps_do(const TemplateStep *step, const uint8_t *field, const StepsClock *clock,
-		 StepsRecord *record)
+static void
+steps_take_number(const TemplateStep *step, uint64_t value, const StepsClock *clock,
+				  StepsRecord *record)
 {
-	uint8_t    *member = (uint8_t *) record + step->member;
+	ElementUse	use = (ElementUse) step->element;
+
+	if (use >= ELEMENT_FIRST_NUMBER)
+		steps_set_other(record, use, value);
+	else
+		steps_set_flow(use, value, clock, step->reverse ? &record->reverse : &record->flow);
+}
+
+/*
+ * A step whose op says all: nothing but this decides about performance.  "member"
+ * is its place in the flow.
+ */
+static inline __attribute__((always_inline)) void
+steps_do(StepsOp op, const uint8_t *field, StepsClock clock, uint8_t *member, Flow *flow)
+{
 	uint16_t	value16;
 	uint32_t	value32;
 	uint64_t	value64;
 	int64_t		time;
 
-	switch ((StepsOp) step->op)
+	switch (op)
 	{
 		case STEPS_NUMBER:
-			steps_take_number(step, packet_number(field, step->length), clock, record);
 			break;
 		case STEPS_U16:
 			value16 = packet_be16(field);
@@ -557,11 +604,28 @@ steps_do(const TemplateStep *step, const uint8_t *field, const StepsClock *clock
 			memcpy(member, &time, sizeof(time));
 			break;
 		case STEPS_UPTIME:
-			time = times_from_uptime((uint32_t) packet_number(field, step->length),
-									 clock->export_time, clock->uptime);
+			time = times_from_uptime(packet_be32(field), clock.export_time, clock.uptime);
 			memcpy(member, &time, sizeof(time));
 			break;
+		case STEPS_DIRECTION:
+			steps_set_direction(flow, field[0]);
+			break;
+		case STEPS_SAMPLING:
+			steps_set_sampling(flow, packet_be32(field));
+			break;
 	}
+}
+
+/* One step of a plain record. */
+static inline void
+steps_do_plain(const TemplateStep *step, const uint8_t *field, const StepsClock *clock,
+			   StepsRecord *record)
+{
+	if (step->op == STEPS_NUMBER || step->reverse)
+		steps_take_number(step, packet_number(field, step->length), clock, record);
+	else
+		steps_do((StepsOp) step->op, field, *clock, (uint8_t *) record + step->member,
+				 &record->flow);
 }
 
 /* The bits of a double, from those of a float or a double (RFC 7011, 6.1.3). */
@@ -787,6 +851,89 @@ steps_run(const Template *template, const StepsClock *clock, Packet *set, StepsR
 	record->flow.family = template->family;
 	record->reverse.present = template->reverse_present;
 	for (int i = 0; i < template->step_count; i++)
-		steps_do(&template->steps[i], bytes + template->steps[i].offset, clock, record);
+		steps_do_plain(&template->steps[i], bytes + template->steps[i].offset, clock, record);
 	return TEMPLATE_OK;
+}
+
+/* Of one field, whose first is at "field" and the next ones "stride" octets apart. */
+static void
+steps_number_column(const TemplateStep *step, const uint8_t *field, size_t stride,
+					const StepsClock *clock, StepsColumns *columns)
+{
+	ElementUse	use = (ElementUse) step->element;
+
+	columns->has_samplers |= use == ELEMENT_SAMPLER;
+	for (uint32_t i = 0; i < columns->count; i++)
+	{
+		uint64_t	value = packet_number(field + i * stride, step->length);
+
+		if (use == ELEMENT_SAMPLER)
+			columns->samplers[i] = value;
+		else
+			steps_set_flow(use, value, clock, &columns->flows[i]);
+	}
+}
+
+/*
+ * With the op known, the loop has no decision in it, and with all that it reads in
+ * variables of its own, nothing to read again.
+ */
+#define STEPS_COLUMN(op) \
+	case op: \
+		for (Flow *flow = columns->flows; flow < end; flow++, field += stride) \
+			steps_do(op, field, now, (uint8_t *) flow + member, flow); \
+		break
+
+static void
+steps_do_column(const TemplateStep *step, const uint8_t *field, size_t stride,
+				const StepsClock *clock, StepsColumns *columns)
+{
+	const Flow *const end = columns->flows + columns->count;
+	const size_t member = step->member;
+	const StepsClock now = *clock;
+
+	switch ((StepsOp) step->op)
+	{
+			STEPS_COLUMN(STEPS_U16);
+			STEPS_COLUMN(STEPS_U32);
+			STEPS_COLUMN(STEPS_U32_FROM_16);
+			STEPS_COLUMN(STEPS_U64);
+			STEPS_COLUMN(STEPS_U64_FROM_32);
+			STEPS_COLUMN(STEPS_IPV4);
+			STEPS_COLUMN(STEPS_IPV6);
+			STEPS_COLUMN(STEPS_MILLISECONDS);
+			STEPS_COLUMN(STEPS_UPTIME);
+			STEPS_COLUMN(STEPS_DIRECTION);
+			STEPS_COLUMN(STEPS_SAMPLING);
+		case STEPS_NUMBER:
+			steps_number_column(step, field, stride, clock, columns);
+			break;
+	}
+}
+
+void
+steps_run_columns(const Template *template, const StepsClock *clock, Packet *set,
+				  StepsColumns *columns)
+{
+	const size_t stride = template->record_length;
+	const Flow	common = {
+		.present = template->present,
+		.protocol = template->protocol,
+		.family = template->family,
+		.domain = template->domain
+	};
+	const uint8_t *bytes;
+
+	columns->has_samplers = false;
+	if (stride == 0)
+		columns->count = 0;
+	else if (packet_left(set) / stride < columns->count)
+		columns->count = (uint32_t) (packet_left(set) / stride);
+	if (!packet_bytes(set, columns->count * stride, &bytes))
+		columns->count = 0;
+	for (uint32_t i = 0; i < columns->count; i++)
+		memcpy(&columns->flows[i], &common, offsetof(Flow, received));
+	for (int i = 0; i < template->step_count; i++)
+		steps_do_column(&template->steps[i], bytes + template->steps[i].offset, stride, clock,
+						columns);
 }

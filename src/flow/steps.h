@@ -15,6 +15,15 @@ typedef struct StepsClock
 	uint32_t	uptime;			/* milliseconds at that time; v9 only */
 } StepsClock;
 
+/* Records of a template that lie one behind the other, and their flows. */
+typedef struct StepsColumns
+{
+	Flow	   *flows;			/* room for "count" of them */
+	uint32_t	count;
+	bool		has_samplers;
+	uint64_t	samplers[FLOW_BATCH];	/* element 48 or 302 of each */
+} StepsColumns;
+
 /* What a record says, before it is known what follows from it. */
 typedef struct StepsRecord
 {
@@ -57,5 +66,14 @@ extern bool steps_rebuild(Template *template, const Template *saved);
  */
 extern TemplateResult steps_run(const Template *template, const StepsClock *clock,
 								Packet *set, StepsRecord *record);
+
+/*
+ * Takes as many records from the set as are there and as "columns" has flows,
+ * of a template of which "columns" is set; then its count says how many.  Fills
+ * in all of a flow but received and exported; domain and protocol are
+ * the template's.
+ */
+extern void steps_run_columns(const Template *template, const StepsClock *clock, Packet *set,
+							  StepsColumns *columns);
 
 #endif							/* LASTFLUSS_STEPS_H */

@@ -47,6 +47,7 @@ typedef struct Template
 	bool		options;
 	bool		has_variable;
 	bool		plain;			/* every step can be done by itself */
+	bool		columns;		/* and for many records at a time */
 	uint8_t		family;			/* of the addresses that it has, 0: look at them */
 	uint32_t	present;		/* Flow.present that every plain record has */
 	uint32_t	reverse_present;	/* and of the other direction */

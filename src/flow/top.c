@@ -14,11 +14,14 @@
 /* The families' classes: unknown, 4, 6. */
 #define TOP_CLASSES		3
 
+#define TOP_MILLION		UINT64_C(1000000)
+
 /* What it takes for the remote ASN of a run to keep its rows. */
 typedef struct TopLimit
 {
 	uint64_t	bytes;			/* more than these, ... */
-	uint32_t	ties;			/* or just these, and one of the first so many */
+	uint32_t	ties;			/* or just these, and one of the first so many, ... */
+	uint64_t	share;			/* or more than these */
 } TopLimit;
 
 /*
@@ -104,6 +107,19 @@ top_count(const AggregateEntry *rows, uint32_t count, uint64_t least)
 	return runs;
 }
 
+/* The most bytes that are no more than "share" millionths of all rows'. */
+static uint64_t
+top_share(const AggregateEntry *rows, uint32_t count, uint32_t share)
+{
+	uint64_t	bytes = 0;
+
+	if (share == 0)
+		return UINT64_MAX;
+	for (uint32_t i = 0; i < count; i++)
+		bytes = aggregate_sum(bytes, rows[i].sum.bytes);
+	return bytes / TOP_MILLION * share + bytes % TOP_MILLION * share / TOP_MILLION;
+}
+
 /* The bytes of the smallest run to keep: the most that "keep" runs have, by halving. */
 static TopLimit
 top_limit(const AggregateEntry *rows, uint32_t count, uint32_t keep)
@@ -112,7 +128,7 @@ top_limit(const AggregateEntry *rows, uint32_t count, uint32_t keep)
 	uint64_t	high = AGGREGATE_MAX_SUM;
 
 	if (top_count(rows, count, 0) <= keep)
-		return (TopLimit) {.bytes = 0,.ties = keep};
+		return (TopLimit) {.bytes = 0,.ties = keep,.share = UINT64_MAX};
 	while (low < high)
 	{
 		uint64_t	middle = high - (high - low) / 2;
@@ -122,7 +138,11 @@ top_limit(const AggregateEntry *rows, uint32_t count, uint32_t keep)
 		else
 			high = middle - 1;
 	}
-	return (TopLimit) {.bytes = low,.ties = keep - top_count(rows, count, low + 1)};
+	return (TopLimit) {
+		.bytes = low,
+		.ties = keep - top_count(rows, count, low + 1),
+		.share = UINT64_MAX
+	};
 }
 
 /*
@@ -162,6 +182,7 @@ top_keep_runs(const AggregateEntry *rows, uint32_t count, TopLimit limit,
 		length = top_run(rows + i, count - i, &bytes);
 		keep = bytes > limit.bytes || (bytes == limit.bytes && limit.ties > 0);
 		limit.ties -= keep && bytes == limit.bytes;
+		keep = keep || bytes > limit.share;
 		for (uint32_t j = i; j < i + length; j++)
 		{
 			if (keep)
@@ -176,11 +197,14 @@ top_keep_runs(const AggregateEntry *rows, uint32_t count, TopLimit limit,
 /* One interface and direction, "asns" rows of which are not folded yet. */
 static uint32_t
 top_keep_place(const AggregateEntry *rows, uint32_t count, uint32_t asns, uint32_t keep,
-			   AggregateEntry *kept)
+			   uint32_t share, AggregateEntry *kept)
 {
 	AggregateEntry folds[TOP_CLASSES] = {0};
-	uint32_t	stay = top_keep_runs(rows, asns, top_limit(rows, asns, keep), kept, folds);
+	TopLimit	limit = top_limit(rows, asns, keep);
+	uint32_t	stay;
 
+	limit.share = top_share(rows, count, share);
+	stay = top_keep_runs(rows, asns, limit, kept, folds);
 	for (uint32_t i = asns; i < count; i++)
 		top_fold(folds, &rows[i]);
 	for (int i = 0; i < TOP_CLASSES; i++)
@@ -192,7 +216,7 @@ top_keep_place(const AggregateEntry *rows, uint32_t count, uint32_t asns, uint32
 }
 
 uint32_t
-top_keep(AggregateEntry *rows, uint32_t count, uint32_t keep)
+top_keep(AggregateEntry *rows, uint32_t count, uint32_t keep, uint32_t share)
 {
 	uint32_t	stay = 0;
 	uint32_t	next;
@@ -207,7 +231,7 @@ top_keep(AggregateEntry *rows, uint32_t count, uint32_t keep)
 
 		for (next = start; next < count && top_place(&rows[next].key) == place; next++)
 			asns += !rows[next].key.others;
-		stay += top_keep_place(rows + start, next - start, asns, keep, rows + stay);
+		stay += top_keep_place(rows + start, next - start, asns, keep, share, rows + stay);
 	}
 	return stay;
 }

@@ -66,9 +66,7 @@ typedef struct Bench
 	Intervals  *intervals;
 	Interfaces *interfaces;
 	Account		account;
-	AggregateQueue queue;		/* empty between batches */
-	AccountPorts ports;
-	FlowAddress host;			/* of the datagram at hand */
+	AccountWork work;			/* flushed between batches */
 	uint64_t	laid;			/* records */
 	uint64_t	parts;			/* of these, in intervals */
 	uint64_t	rows;			/* of the largest interval so far */
@@ -166,22 +164,26 @@ capture_close(Capture *capture)
 }
 
 /*
- * The receiver: take_flow(), take_datagram() and turn() are receiver.c's.
+ * The receiver: take_flows(), take_datagram() and turn() are receiver.c's.
  */
 
 static void
-take_flow(void *context, const Flow *flow)
+take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Bench	   *bench = context;
-	IntervalParts parts;
 
 	if (bench->stage == STAGE_DECODE)
 		return;
-	intervals_lay(bench->intervals, flow, &parts);
-	bench->laid++;
-	bench->parts += parts.count;
-	if (bench->stage == STAGE_SUMS)
-		account_flow(&bench->account, &bench->host, flow, &parts);
+	bench->laid += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		intervals_lay(bench->intervals, &flows[i], &parts);
+		bench->parts += parts.count;
+		if (bench->stage == STAGE_SUMS)
+			account_flow(&bench->account, &flows[i], &parts);
+	}
 }
 
 static void
@@ -198,7 +200,7 @@ charge(Exporter *sender, const Account *before, const Account *after)
 static void
 take_datagram(Bench *bench, const PcapDatagram *captured, const uint8_t *data, int64_t received)
 {
-	FlowSinks	sinks = {.context = bench,.flow = take_flow};
+	FlowSinks	sinks = {.context = bench,.flows = take_flows};
 	const Account before = bench->account;
 	Datagram	datagram = {
 		.data = data,
@@ -209,8 +211,7 @@ take_datagram(Bench *bench, const PcapDatagram *captured, const uint8_t *data, i
 		.received = received
 	};
 
-	bench->host = captured->source;
-	account_begin(&bench->account);
+	account_begin(&bench->account, &captured->source);
 	(void) decode_datagram(bench->decoder, &datagram, false, &sinks);
 	charge(bench->decoder->sender, &before, &bench->account);
 }
@@ -250,7 +251,7 @@ pass(Bench *bench, const Capture *capture, int64_t later)
 		turn(bench, received);
 		for (uint32_t i = 0; i < count; i++)
 			take_datagram(bench, &batch[i], bench->slots + i * SLOT, received);
-		aggregate_flush(&bench->queue);
+		account_flush(&bench->account);
 		took += now() - began;
 	}
 	return took;
@@ -269,8 +270,7 @@ bench_init(Bench *bench)
 	bench->intervals->rule = (IntervalRule) {.period = PERIOD,.window = WINDOW};
 	bench->interfaces = interfaces_build(allocate(interfaces_size(INTERFACES_MOST)), NULL, 0);
 	bench->account.interfaces = bench->interfaces;
-	bench->account.queue = &bench->queue;
-	bench->account.ports = &bench->ports;
+	bench->account.work = &bench->work;
 	bench->account.seen = lru_init(allocate(lru_size(SEEN, sizeof(SeenInterface))),
 								   SEEN, sizeof(SeenInterface));
 	bench->slots = allocate((size_t) BATCH * SLOT);
@@ -303,6 +303,7 @@ configure(Bench *bench)
 		count++;
 	}
 	interfaces_build(bench->interfaces, list, count);
+	account_configure(&bench->account);
 	free(list);
 	return count;
 }

@@ -198,12 +198,13 @@ configure()
 {
 	say "== the network: examples/demo/interfaces.yaml"
 	sql -d postgres -c 'CREATE ROLE lastfluss LOGIN' -c 'CREATE DATABASE lastfluss OWNER lastfluss'
-	sql -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" \
+	sql -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" -v asns="$(cat examples/demo/asns.txt)" \
 		-v period="$period" -v window="$window" -v udp_port="$udp_port" <<-'SQL'
 		CREATE EXTENSION lastfluss;
 		SELECT lastfluss.set('window', :'window');
 		SELECT lastfluss.set('period', :'period');
 		SELECT lastfluss.import_interfaces(:'yaml');
+		SELECT lastfluss.import_asns(:'asns');
 		SELECT lastfluss.add_listener('127.0.0.1', :udp_port);
 	SQL
 }
@@ -302,35 +303,17 @@ inside()
 # What there is to see.
 #
 
-# The generator's ASes have names, which come along for the table's sake.
-show_top_asns()
-{
-	{
-		echo 'CREATE TEMP TABLE name (asn bigint, name text);'
-		echo 'COPY name FROM STDIN;'
-		as_server_user "$generator" --list-asns | sed -n 's/^AS\([0-9]*\)[[:space:]]*\(.*\)/\1\t\2/p'
-		echo '\.'
-		cat <<-'SQL'
-			\pset title 'The top ASNs of the last hour'
-			\pset footer off
-			SELECT rank() OVER (ORDER BY sum(bytes) DESC) AS rank, remote_asn AS asn,
-				coalesce(max(name), '') AS name,
-				pg_size_pretty(coalesce(sum(bytes) FILTER (WHERE ingress), 0)) AS "in",
-				pg_size_pretty(coalesce(sum(bytes) FILTER (WHERE NOT ingress), 0)) AS "out",
-				round(100 * sum(bytes) / sum(sum(bytes)) OVER (), 1) AS "%"
-			FROM public.traffic LEFT JOIN name ON name.asn = remote_asn
-			WHERE time > now() - interval '1 hour'
-			GROUP BY remote_asn ORDER BY sum(bytes) DESC LIMIT 10;
-		SQL
-	} | sql
-}
-
-show_interfaces()
+show_answers()
 {
 	sql <<-'SQL'
-		\pset title 'SELECT iface, ingress, sum(bytes) FROM traffic GROUP BY 1, 2 ORDER BY 1, 2'
 		\pset footer off
-		SELECT iface, ingress, sum(bytes) FROM public.traffic GROUP BY 1, 2 ORDER BY 1, 2;
+		\pset title 'SELECT … FROM lastfluss.top_asns(''1 hour'')'
+		SELECT rank, asn, name, incoming, outgoing, share, bar FROM lastfluss.top_asns('1 hour');
+		\pset title 'SELECT … FROM lastfluss.interface_report(''1 hour'')'
+		SELECT iface, role, incoming, outgoing, used_in, used_out, bar FROM lastfluss.interface_report('1 hour');
+		\pset title
+		\pset tuples_only on
+		SELECT lastfluss.plot(since => '3 hours', height => 5);
 	SQL
 }
 
@@ -341,15 +324,15 @@ show()
 	read_state
 	psql=$(command -v psql || echo "$pgbin/psql")
 	say
-	show_top_asns
-	show_interfaces
+	show_answers
 	say "It is running, and three routers keep sending. To look further:
 
     ${psql##/usr/bin/} -h $socket -p $port -U postgres lastfluss
 
-    SELECT * FROM lastfluss.status;
-    SELECT * FROM lastfluss.exporters;
+    SELECT lastfluss.plot('DE-CIX Frankfurt') \\watch 10
+    SELECT * FROM lastfluss.peering_candidates('3 hours');
     SELECT * FROM traffic ORDER BY time DESC LIMIT 20;
+    SELECT * FROM lastfluss.status;
 
 make demo-check compares what is stored with what was sent; make demo-stop ends it."
 }

@@ -118,6 +118,15 @@ ledger_empty(Intervals *intervals)
 	return intervals;
 }
 
+static AccountWork *
+ledger_empty_work(void)
+{
+	static AccountWork work;
+
+	memset(&work, 0, sizeof(work));
+	return &work;
+}
+
 Ledger *
 ledger_open(AccountAsSource as_source, uint32_t own_as, bool prefixes)
 {
@@ -134,6 +143,7 @@ ledger_open(AccountAsSource as_source, uint32_t own_as, bool prefixes)
 			.as_source = as_source,
 			.own_as = own_as,
 			.seen = lru_init(ledger.account.seen, LEDGER_SEEN, sizeof(SeenInterface)),
+			.work = ledger_empty_work(),
 		},
 		.intervals = ledger_empty(ledger.intervals),
 		.written = ledger.intervals->next_sequence - 1,
@@ -260,25 +270,35 @@ ledger_side(Ledger *ledger, const FlowAddress *host, const Flow *flow, bool ingr
  * Intervals.
  */
 
+/* Takes one side of a row out of the sums. */
+static void
+ledger_subtract_row(Ledger *ledger, const AggregateEntry *row)
+{
+	const AggregateKey *key = &row->key;
+	LedgerSums *sums;
+
+	CHECK(key->interface < LEDGER_NAMES);
+	CHECK(key->family == 0 || key->family == 4 || key->family == 6);
+	CHECK(!key->others || (key->remote_as == 0 && key->local_as == 0));
+	CHECK(row->sum.bytes > 0 || row->sum.packets > 0 || row->sum.flows > 0);
+	sums = &ledger->sums[key->interface][key->ingress];
+	sums->bytes -= row->sum.bytes;
+	sums->packets -= row->sum.packets;
+	sums->flows -= row->sum.flows;
+}
+
 /* Takes the rows out of the sums. */
 static void
 ledger_subtract_rows(Ledger *ledger, const Aggregate *aggregate)
 {
 	for (uint32_t i = 0; i < aggregate_count(aggregate); i++)
 	{
-		AggregateKey key;
-		AggregateSum sum;
-		LedgerSums *sums;
+		AggregateEntry sides[2];
+		uint32_t	count = aggregate_row(aggregate, i, sides);
 
-		aggregate_row(aggregate, i, &key, &sum);
-		CHECK(key.interface < LEDGER_NAMES);
-		CHECK(key.family == 0 || key.family == 4 || key.family == 6);
-		CHECK(!key.others || (key.remote_as == 0 && key.local_as == 0));
-		CHECK(sum.bytes > 0 || sum.packets > 0 || sum.flows > 0);
-		sums = &ledger->sums[key.interface][key.ingress];
-		sums->bytes -= sum.bytes;
-		sums->packets -= sum.packets;
-		sums->flows -= sum.flows;
+		CHECK(count == 1 || count == 2);
+		for (uint32_t side = 0; side < count; side++)
+			ledger_subtract_row(ledger, &sides[side]);
 	}
 }
 
@@ -319,6 +339,8 @@ ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t n
 	IntervalParts parts;
 
 	ledger->flows++;
+	/* as a receiver: whoever writes sees all that was added */
+	account_flush(&ledger->account);
 	ledger_turn(ledger, now);
 	if (ledger->account.prefixes != NULL && FLOW_HAS(flow, FLOW_SRC_ADDR))
 		ledger_check_prefix(ledger->account.prefixes, &flow->src_addr);
@@ -331,14 +353,17 @@ ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t n
 	}
 	intervals_lay(ledger->intervals, flow, &parts);
 	CHECK(parts.count > 0 && parts.count <= ledger->intervals->open_count + parts.late);
-	account_flow(&ledger->account, host, flow, &parts);
+	account_begin(&ledger->account, host);
+	account_flow(&ledger->account, flow, &parts);
+
 }
 
 void
 ledger_check(Ledger *ledger)
 {
-	const Account *account = &ledger->account;
+	Account    *account = &ledger->account;
 
+	account_flush(account);
 	CHECK(account->records + account->no_octets == ledger->flows);
 	CHECK(account->matched + account->unmatched == account->records);
 	CHECK(account->unknown_sampling <= account->matched);

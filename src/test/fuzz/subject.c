@@ -92,10 +92,8 @@ subject_is_time(int64_t time)
 }
 
 static void
-subject_flow(void *context, const Flow *flow)
+subject_flow(Subject *subject, const Flow *flow)
 {
-	Subject    *subject = context;
-
 	CHECK(flow->present < FLOW_BIT(FLOW_DIRECTION + 1));
 	CHECK(subject_is_protocol(flow->protocol));
 	CHECK(flow->family == 0 || flow->family == 4 || flow->family == 6);
@@ -116,6 +114,14 @@ subject_flow(void *context, const Flow *flow)
 	subject_digest_flow(subject, flow);
 	if (subject->flow != NULL)
 		subject->flow(subject->context, subject->datagram, flow);
+}
+
+static void
+subject_flows(void *context, const Flow *flows, uint32_t count)
+{
+	CHECK(count >= 1 && count <= FLOW_BATCH);
+	for (uint32_t i = 0; i < count; i++)
+		subject_flow(context, &flows[i]);
 }
 
 static void
@@ -221,7 +227,7 @@ subject_decode(Subject *subject, const Datagram *datagram, bool may_continue)
 {
 	FlowSinks	sinks = {
 		.context = subject,
-		.flow = subject_flow,
+		.flows = subject_flows,
 		.counters = subject_counters,
 		.interface = subject_interface,
 	};

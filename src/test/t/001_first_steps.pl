@@ -83,13 +83,14 @@ SELECT bool_and(bandwidth = (bytes * 8.0 / $period)::real),
 FROM traffic
 SQL
 is($collector->sql('SELECT count(DISTINCT id) FROM traffic'), 8, 'rows have ids');
-is( $collector->sql('SELECT intervals, rows, intervals_waiting, last_error IS NULL FROM lastfluss.status'),
-	'1|8|0|t', 'status tells what was written');
+# Intervals of a second, without a row, may have followed.
+is( $collector->sql('SELECT intervals > 0, rows, last_error IS NULL FROM lastfluss.status'),
+	't|8|t', 'status tells what was written');
 
 # Intervals come and go; nothing is ever in both.
 my $sent     = 0;
 my $too_many = 0;
-until ($collector->sql('SELECT intervals > 4 FROM lastfluss.status') eq 't')
+until ($collector->sql('SELECT count(DISTINCT time) > 3 FROM traffic WHERE remote_asn = 64777') eq 't')
 {
 	$v9->send({ in => 1, out => 6, src_as => 64777, bytes => 1000, packets => 1 });
 	$sent += 1000;

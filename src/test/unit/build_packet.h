@@ -167,15 +167,19 @@ typedef struct Catch
 } Catch;
 
 static inline void
-catch_flow(void *context, const Flow *flow)
+catch_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Catch	   *caught = context;
 
-	if (caught->count < COUNT(caught->flows))
-		caught->flows[caught->count] = *flow;
-	caught->count++;
-	if (FLOW_HAS(flow, FLOW_BYTES))
-		caught->bytes += flow->bytes;
+	assert_in_range(count, 1, FLOW_BATCH);
+	for (uint32_t i = 0; i < count; i++)
+	{
+		if (caught->count < COUNT(caught->flows))
+			caught->flows[caught->count] = flows[i];
+		caught->count++;
+		if (FLOW_HAS(&flows[i], FLOW_BYTES))
+			caught->bytes += flows[i].bytes;
+	}
 }
 
 static inline void
@@ -233,7 +237,7 @@ bench_make(uint32_t exporters, uint32_t templates)
 	bench->datagram.received = BENCH_RECEIVED;
 	bench->sinks = (FlowSinks) {
 		.context = &bench->caught,
-		.flow = catch_flow,
+		.flows = catch_flows,
 		.counters = catch_counters,
 		.interface = catch_interface,
 	};

@@ -11,7 +11,6 @@
 #include <cmocka.h>
 
 #include "aggregate.h"
-#include "hash.h"
 
 /* In exactly the octets that it asks for, so that ASan sees one too many. */
 static Aggregate *
@@ -30,12 +29,26 @@ key(uint32_t interface, uint32_t remote_as, uint32_t local_as, uint8_t family, b
 	return (AggregateKey) {interface, remote_as, local_as, family, ingress, false};
 }
 
+/* Of which only the side of the key counts. */
+static AggregatePath
+path(AggregateKey key)
+{
+	return (AggregatePath) {
+		.ingress = key.ingress ? key.interface : AGGREGATE_NO_INTERFACE,
+		.egress = key.ingress ? AGGREGATE_NO_INTERFACE : key.interface,
+		.src_as = key.ingress ? key.remote_as : key.local_as,
+		.dst_as = key.ingress ? key.local_as : key.remote_as,
+		.family = key.family
+	};
+}
+
 static void
 add(Aggregate *aggregate, AggregateKey key, uint64_t bytes, uint64_t packets, uint64_t flows)
 {
 	AggregateSum sum = {bytes, packets, flows};
+	AggregatePath one_side = path(key);
 
-	aggregate_add(aggregate, &key, &sum);
+	aggregate_add(aggregate, &one_side, &sum);
 }
 
 static void
@@ -58,13 +71,12 @@ static void
 assert_row(const Aggregate *aggregate, uint32_t position, AggregateKey expected,
 		   uint64_t bytes, uint64_t packets, uint64_t flows)
 {
-	AggregateKey key;
-	AggregateSum sum;
+	AggregateEntry sides[2];
 
 	assert_true(position < aggregate_count(aggregate));
-	aggregate_row(aggregate, position, &key, &sum);
-	assert_true(same_key(&key, &expected));
-	assert_sum(&sum, bytes, packets, flows);
+	assert_int_equal(aggregate_row(aggregate, position, sides), 1);
+	assert_true(same_key(&sides[0].key, &expected));
+	assert_sum(&sides[0].sum, bytes, packets, flows);
 }
 
 static void
@@ -179,22 +191,36 @@ test_folding_never_fails(void **state)
 	free(aggregate);
 }
 
-/* What was folded elsewhere goes to the folded row, and is not counted again. */
+/* Both sides of a path: one row, until it is read, or folded. */
 static void
-test_others_given(void **state)
+test_both_sides(void **state)
 {
-	Aggregate  *aggregate = make(4);
-	AggregateKey others = key(1, 99, 98, 6, false);
+	const AggregatePath both = {.ingress = 3,.egress = 4,.src_as = 10,.dst_as = 20,.family = 6};
+	const AggregatePath other = {.ingress = 3,.egress = 5,.src_as = 10,.dst_as = 20,.family = 6};
+	AggregateKey others = key(3, 0, 0, 6, true);
+	Aggregate  *aggregate = make(1);
+	AggregateEntry sides[2];
 
 	(void) state;
-	others.others = true;
-	add(aggregate, others, 5, 1, 1);
-	others.remote_as = others.local_as = 0;
-	add(aggregate, others, 6, 1, 1);
-
+	for (uint64_t i = 1; i <= 3; i++)
+		aggregate_add(aggregate, &both, &(AggregateSum) {100 * i, i, 1});
 	assert_int_equal(aggregate_count(aggregate), 1);
-	assert_row(aggregate, 0, others, 11, 2, 2);
-	assert_int_equal(aggregate_folded(aggregate), 0);
+	assert_int_equal(aggregate_row(aggregate, 0, sides), 2);
+	assert_true(same_key(&sides[0].key, &(AggregateKey) {3, 10, 20, 6, true, false}));
+	assert_true(same_key(&sides[1].key, &(AggregateKey) {4, 20, 10, 6, false, false}));
+	assert_sum(&sides[0].sum, 600, 6, 3);
+	assert_sum(&sides[1].sum, 600, 6, 3);
+
+	aggregate_add(aggregate, &other, &(AggregateSum) {50, 5, 1});
+	assert_int_equal(aggregate_count(aggregate), 3);
+	assert_int_equal(aggregate_folded(aggregate), 2);
+	others.others = true;
+	others.ingress = false;
+	others.interface = 5;
+	assert_row(aggregate, 1, others, 50, 5, 1);
+	others.ingress = true;
+	others.interface = 3;
+	assert_row(aggregate, 2, others, 50, 5, 1);
 	free(aggregate);
 }
 
@@ -263,23 +289,15 @@ test_growth(void **state)
 		{
 			for (uint32_t i = 0; i < 3000; i++)
 			{
-				AggregateKey k = key(i % 7, i, 64500, 4, i % 2 != 0);
-
-				k.others = i % 1000 == 7;
-				add(aggregate, k, i, 1, 1);
+				add(aggregate, key(i % 7, i, 64500, 4, i % 2 != 0), i, 1, 1);
 			}
 		}
 
-		/* Three among the first 2503 are folded ones of the same interfaces. */
-		assert_true(aggregate_count(aggregate) >= 2503);
-		for (uint32_t i = 0; i < 2503; i++)
-		{
-			AggregateKey expected = key(i % 7, i, 64500, 4, i % 2 != 0);
-
-			if (i % 1000 != 7)
-				assert_row(aggregate, i, expected, 2 * (uint64_t) i, 2, 2);
-		}
-		assert_int_equal(aggregate_folded(aggregate), 2 * (3000 - 2503));
+		/* and a folded one for each interface and direction */
+		assert_int_equal(aggregate_count(aggregate), 2500 + 14);
+		for (uint32_t i = 0; i < 2500; i++)
+			assert_row(aggregate, i, key(i % 7, i, 64500, 4, i % 2 != 0), 2 * (uint64_t) i, 2, 2);
+		assert_int_equal(aggregate_folded(aggregate), 2 * (3000 - 2500));
 		aggregate_reset(aggregate);
 	}
 	free(aggregate);
@@ -302,10 +320,11 @@ test_collisions(void **state)
 	(void) state;
 	for (uint32_t i = 0; i < wanted; i++)
 	{
-		/* interface 0, egress, family 0: the second word is 0 */
+		AggregatePath colliding = path(key(0, 0, 0, 0, false));
+
 		do
-			remote_as++;
-		while ((hash_mix((uint64_t) remote_as << 32, 0) >> 32 & mask) != 77);
+			colliding.dst_as = ++remote_as;
+		while ((aggregate_hash(&colliding).hash >> 32 & mask) != 77);
 		add(aggregate, key(0, remote_as, 0, 0, false), remote_as, 1, 1);
 		bytes += remote_as;
 	}
@@ -324,11 +343,10 @@ test_collisions(void **state)
 	assert_int_equal(aggregate_folded(aggregate), wanted + 500 - (count - 2));
 	for (uint32_t i = 0; i < count; i++)
 	{
-		AggregateKey key;
-		AggregateSum sum;
+		AggregateEntry sides[2];
 
-		aggregate_row(aggregate, i, &key, &sum);
-		bytes -= sum.bytes;
+		assert_int_equal(aggregate_row(aggregate, i, sides), 1);
+		bytes -= sides[0].sum.bytes;
 	}
 	assert_int_equal(bytes, 0);
 	free(aggregate);
@@ -394,7 +412,8 @@ static void
 add_later(AggregateQueue *queue, Aggregate *aggregate, const AggregateKey *key,
 		  const AggregateSum *sum)
 {
-	AggregateHashed hashed = aggregate_hash(key);
+	AggregatePath one_side = path(*key);
+	AggregateHashed hashed = aggregate_hash(&one_side);
 
 	aggregate_add_later(queue, aggregate, &hashed, sum->bytes, sum->packets, sum->flows);
 }
@@ -425,7 +444,7 @@ test_random(void **state)
 			if (later)
 				add_later(&queue, aggregate, &k, &sum);
 			else
-				aggregate_add(aggregate, &k, &sum);
+				add(aggregate, k, sum.bytes, sum.packets, sum.flows);
 			reference_add(&reference, max_entries, k, &sum);
 			bytes += sum.bytes;
 		}
@@ -463,7 +482,7 @@ main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_folding),
 		cmocka_unit_test(test_folding_never_fails),
-		cmocka_unit_test(test_others_given),
+		cmocka_unit_test(test_both_sides),
 		cmocka_unit_test(test_saturation),
 		cmocka_unit_test(test_reset),
 		cmocka_unit_test(test_growth),

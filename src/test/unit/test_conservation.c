@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "account.h"
+#include "rows.h"
 #include "top.h"
 
 #define ROUNDS			2000
@@ -43,6 +44,7 @@ typedef struct Round
 	Account		account;
 	Intervals  *intervals;
 	uint32_t	keep_top;
+	uint32_t	keep_top_share;
 	int64_t		now;
 	int64_t		skew;			/* of the exporter's clock */
 	uint32_t	asleep;			/* so many steps the writer does nothing */
@@ -50,7 +52,8 @@ typedef struct Round
 	uint64_t	written;		/* sequence of the last interval */
 	AggregateSum in[NAMES][2];	/* by name and ingress */
 	AggregateSum out[NAMES][2];
-	AggregateEntry rows[MAX_ENTRIES + 6 * NAMES];
+	AccountWork work;
+	AggregateEntry rows[2 * MAX_ENTRIES + 6 * NAMES];
 } Round;
 
 #define CHECK(round, condition) \
@@ -120,6 +123,7 @@ begin(Round *round, void *memory)
 	round->intervals = intervals_init(memory, buffers, entries);
 	round->intervals->rule = random_rule(round);
 	round->keep_top = (uint32_t) below(round, 8);
+	round->keep_top_share = (uint32_t) below(round, 2) * 100000;
 	round->now = START + (int64_t) below(round, 1000 * HOUR);
 	if (one_in(round, 2))
 		round->skew = (int64_t) below(round, 1000 * HOUR) - 500 * HOUR;
@@ -227,7 +231,6 @@ expect_side(Round *round, const Flow *flow, bool ingress)
 static void
 take_record(Round *round)
 {
-	const FlowAddress host = ROUTER;
 	const Flow	flow = random_flow(round);
 	IntervalParts parts;
 
@@ -239,7 +242,7 @@ take_record(Round *round)
 	intervals_lay(round->intervals, &flow, &parts);
 	CHECK(round, parts.count > 0);
 	CHECK(round, parts.count <= round->intervals->open_count + parts.late);
-	account_flow(&round->account, &host, &flow, &parts);
+	account_flow(&round->account, &flow, &parts);
 }
 
 /*
@@ -259,13 +262,16 @@ write_row(Round *round, const AggregateEntry *row)
 static void
 write_rows(Round *round, const Aggregate *sums)
 {
-	uint32_t	count = aggregate_count(sums);
+	uint32_t	count = 0;
 
-	CHECK(round, count <= COUNT(round->rows));
 	CHECK(round, aggregate_saturated(sums) == 0);
-	for (uint32_t i = 0; i < count; i++)
-		aggregate_row(sums, i, &round->rows[i].key, &round->rows[i].sum);
-	count = top_keep(round->rows, count, round->keep_top);
+	for (uint32_t i = 0; i < aggregate_count(sums); i++)
+	{
+		CHECK(round, count + 2 <= COUNT(round->rows));
+		count += aggregate_row(sums, i, &round->rows[count]);
+	}
+	count = rows_merge(round->rows, count);
+	count = top_keep(round->rows, count, round->keep_top, round->keep_top_share);
 	for (uint32_t i = 0; i < count; i++)
 		write_row(round, &round->rows[i]);
 }
@@ -371,6 +377,7 @@ step(Round *round)
 	turn(round);
 	for (uint64_t records = below(round, 6); records > 0; records--)
 		take_record(round);
+	account_flush(&round->account);
 	step_writer(round);
 }
 
@@ -433,6 +440,7 @@ test_conservation(void **state)
 	void	   *memory = aligned_alloc(64, (size + 63) / 64 * 64);
 	void	   *seen = malloc(lru_size(8, sizeof(SeenInterface)));
 	Interfaces *interfaces = interfaces_build(malloc(interfaces_size(count)), configured, count);
+	const FlowAddress router = ROUTER;
 	Round	   *round = malloc(sizeof(Round));
 	uint64_t	seed = first_seed();
 
@@ -444,6 +452,8 @@ test_conservation(void **state)
 		round->seed = seed + i;
 		round->random = scatter(round->seed);
 		round->account.interfaces = interfaces;
+		round->account.work = &round->work;
+		account_begin(&round->account, &router);
 		round->account.seen = lru_init(seen, 8, sizeof(SeenInterface));
 		begin(round, memory);
 		for (uint64_t steps = below(round, MAX_STEPS); steps > 0; steps--)

@@ -288,11 +288,8 @@ test_flood(void **state)
 
 /* What must hold whatever came: a record looks like one, tables have bounds. */
 static void
-check_flow(void *context, const Flow *flow)
+check_flow(const Flow *flow)
 {
-	uint64_t   *count = context;
-
-	(*count)++;
 	assert_true(flow->present < FLOW_BIT(FLOW_DIRECTION + 1));
 	assert_true(flow->family == 0 || flow->family == 4 || flow->family == 6);
 	assert_true(flow->protocol <= FLOW_IPFIX || flow->protocol == FLOW_SFLOW_V5);
@@ -300,6 +297,17 @@ check_flow(void *context, const Flow *flow)
 	assert_true(!FLOW_HAS(flow, FLOW_DIRECTION) || flow->direction <= 1);
 	if (FLOW_HAS(flow, FLOW_FIRST) && FLOW_HAS(flow, FLOW_LAST))
 		assert_true(flow->last - flow->first < INT64_MAX);
+}
+
+static void
+check_flows(void *context, const Flow *flows, uint32_t count)
+{
+	uint64_t   *all = context;
+
+	assert_in_range(count, 1, FLOW_BATCH);
+	*all += count;
+	for (uint32_t i = 0; i < count; i++)
+		check_flow(&flows[i]);
 }
 
 static void
@@ -314,7 +322,7 @@ decode_random(Bench *bench, const uint8_t *data, size_t length, bool may_continu
 	bench->datagram.data = copy;
 	bench->datagram.length = length;
 	consumed = decode_datagram(bench->decoder, &bench->datagram, may_continue,
-							   &(FlowSinks) {.context = &count,.flow = check_flow});
+							   &(FlowSinks) {.context = &count,.flows = check_flows});
 	free(copy);
 	assert_true(consumed <= length);
 	/* two directions of each octet, and of what has waited */

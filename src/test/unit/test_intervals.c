@@ -277,7 +277,7 @@ test_buffers_used_again(void **state)
 	(void) state;
 	turn(intervals, 0);
 	for (uint32_t as = 0; as < MAX_ENTRIES + 5; as++)
-		aggregate_add(intervals_newest(intervals)->sums, &(AggregateKey) {.remote_as = as}, &sum);
+		aggregate_add(intervals_newest(intervals)->sums, &(AggregatePath) {.egress = AGGREGATE_NO_INTERFACE,.src_as = as}, &sum);
 	intervals_newest(intervals)->health->noted = true;
 	for (int64_t minute = 1; minute <= 2; minute++)
 	{

@@ -55,7 +55,7 @@ others(uint32_t interface, bool ingress, uint8_t family, uint64_t bytes)
 static void
 keep(Rows *rows, uint32_t keep)
 {
-	rows->count = top_keep(rows->all, rows->count, keep);
+	rows->count = top_keep(rows->all, rows->count, keep, 0);
 }
 
 static bool
@@ -90,8 +90,8 @@ test_nothing_to_do(void **state)
 	Rows		rows = {0};
 
 	(void) state;
-	assert_int_equal(top_keep(NULL, 0, 0), 0);
-	assert_int_equal(top_keep(NULL, 0, 10), 0);
+	assert_int_equal(top_keep(NULL, 0, 0, 0), 0);
+	assert_int_equal(top_keep(NULL, 0, 10, 0), 0);
 
 	/* no limit */
 	add(&rows, entry(0, INGRESS, 64500, 0, 4, 100));
@@ -269,6 +269,45 @@ test_saturation(void **state)
 			   2 * (AGGREGATE_MAX_SUM / 100), 4);
 }
 
+static void
+test_share(void **state)
+{
+	Rows		rows = {0};
+
+	(void) state;
+	/* 50 %, 30 %, 15 % and 5 %, the last of them folded already */
+	add(&rows, entry(0, INGRESS, 1, 0, 4, 500));
+	add(&rows, entry(0, INGRESS, 2, 0, 4, 100));
+	add(&rows, entry(0, INGRESS, 2, 1, 6, 200));
+	add(&rows, entry(0, INGRESS, 3, 0, 4, 150));
+	add(&rows, others(0, INGRESS, 4, 50));
+	/* another direction has its own shares */
+	add(&rows, entry(0, EGRESS, 4, 0, 4, 20));
+	add(&rows, entry(0, EGRESS, 5, 0, 4, 19));
+
+	/* just 15 % is not above it */
+	rows.count = top_keep(rows.all, rows.count, 1, 150000);
+	assert_int_equal(rows.count, 6);
+	assert_row(&rows, entry(0, INGRESS, 1, 0, 4, 500), 5, 1);
+	assert_row(&rows, entry(0, INGRESS, 2, 0, 4, 100), 1, 1);
+	assert_row(&rows, entry(0, INGRESS, 2, 1, 6, 200), 2, 1);
+	assert_row(&rows, others(0, INGRESS, 4, 200), 1, 2);
+	assert_row(&rows, entry(0, EGRESS, 4, 0, 4, 20), 0, 1);
+	assert_row(&rows, entry(0, EGRESS, 5, 0, 4, 19), 0, 1);
+
+	/* the largest ones stay without any share, and nothing is above all */
+	rows.count = top_keep(rows.all, rows.count, 1, 1000000);
+	assert_int_equal(rows.count, 5);
+	assert_row(&rows, others(0, INGRESS, 6, 200), 2, 1);
+
+	/* as large as can be told */
+	rows.count = 0;
+	add(&rows, entry(0, INGRESS, 1, 0, 4, AGGREGATE_MAX_SUM / 4 * 3));
+	add(&rows, entry(0, INGRESS, 2, 0, 4, AGGREGATE_MAX_SUM / 4));
+	rows.count = top_keep(rows.all, rows.count, 1, 250001);
+	assert_row(&rows, others(0, INGRESS, 4, AGGREGATE_MAX_SUM / 4), AGGREGATE_MAX_SUM / 4 / 100, 1);
+}
+
 /*
  * Random rows, against a simple way to tell who is large.
  */
@@ -341,6 +380,8 @@ check_random(uint64_t *random)
 	bool		seen[RANDOM_PLACES][RANDOM_ASES] = {0};
 	uint32_t	count = random_next(random) % (RANDOM_ROWS + 1);
 	uint32_t	limit = 1 + random_next(random) % (RANDOM_ASES + 2);
+	uint32_t	share = random_next(random) % 3 * 70000;
+	uint64_t	all[RANDOM_PLACES] = {0};
 	uint32_t	left;
 
 	for (uint32_t i = 0; i < count; i++)
@@ -348,13 +389,14 @@ check_random(uint64_t *random)
 		const AggregateKey *key = &before[i].key;
 
 		before[i] = random_entry(random);
+		all[place_of(key)] += before[i].sum.bytes;
 		if (key->others)
 			continue;
 		bytes[place_of(key)][key->remote_as] += before[i].sum.bytes;
 		seen[place_of(key)][key->remote_as] = true;
 	}
 	memcpy(after, before, sizeof(after));
-	left = top_keep(after, count, limit);
+	left = top_keep(after, count, limit, share);
 
 	assert_true(left <= count);
 	sum_up(before, count, sums[0]);
@@ -378,7 +420,8 @@ check_random(uint64_t *random)
 
 		if (key->others)
 			continue;
-		if (rank_of(bytes[place], seen[place], key->remote_as) < limit)
+		if (rank_of(bytes[place], seen[place], key->remote_as) < limit ||
+			(share > 0 && bytes[place][key->remote_as] * 1000000 > all[place] * share))
 			assert_int_equal(find_row(after, left, &before[i]),
 							 find_row(before, count, &before[i]));
 		else
@@ -408,6 +451,7 @@ main(void)
 		cmocka_unit_test(test_as_zero),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_saturation),
+		cmocka_unit_test(test_share),
 		cmocka_unit_test(test_random),
 	};
 

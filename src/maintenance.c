@@ -1,0 +1,541 @@
+/*
+ * maintenance.c
+ *	  What the tables need beside their rows: partitions ahead, rollups, retention.
+ *
+ * All of it is done in short transactions, one after the other, each of which
+ * leaves the tables right.  Locks that others would wait for are not waited for
+ * long: what does not get one is tried again in the next round.
+ *
+ * The worker waits without a connection until the launcher has found the
+ * database, and leaves it when somebody wants to drop it, as the writer does.
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "postmaster/interrupt.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "tcop/tcopprot.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
+
+#include "compat.h"
+#include "lastfluss.h"
+#include "retention.h"
+#include "rollup.h"
+#include "shared.h"
+#include "table.h"
+#include "traffic.h"
+#include "upgrade.h"
+
+#define MAINTENANCE_TICK			5000	/* milliseconds to sleep at the most */
+#define MAINTENANCE_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
+#define MAINTENANCE_SUMMARIZE_SECONDS 30	/* indexes are brought up to date after so many */
+#define MAINTENANCE_COUNTER_SECONDS	600 /* counters are looked at after so many */
+
+/* A piece of work; its name is that in lastfluss._maintenance. */
+typedef struct MaintenanceTask
+{
+	const char *name;
+	const char *what;			/* "could not ..." */
+	bool		(*work) (void); /* in a transaction; true: there is more */
+	bool		failing;
+	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
+	TimestampTz noted_at;		/* when its last run was noted */
+} MaintenanceTask;
+
+typedef struct Maintenance
+{
+	MemoryContext context;		/* reset after each transaction */
+	Settings	settings;		/* as of this transaction */
+	Oid			traffic;		/* InvalidOid: it is not there */
+	TimestampTz ahead_at;		/* when partitions are to be made ahead */
+	Oid			ahead_for;		/* the table that this was done for */
+	TimestampTz summarize_at;	/* when indexes are to be brought up to date */
+	TimestampTz counters_at;	/* when old counters are to be deleted */
+} Maintenance;
+
+static Maintenance maintenance;
+
+/*
+ * Being ended: what is under way is cancelled.
+ */
+
+static volatile sig_atomic_t maintenance_in_transaction = false;
+
+static void
+maintenance_handle_sigterm(SIGNAL_ARGS)
+{
+	int			save_errno = errno;
+
+	ShutdownRequestPending = true;
+	if (maintenance_in_transaction)
+	{
+		QueryCancelPending = true;
+		InterruptPending = true;
+	}
+	SetLatch(MyLatch);
+	errno = save_errno;
+}
+
+static void
+maintenance_check_interrupts(void)
+{
+	/* Nothing is under way that pg_cancel_backend() could cancel. */
+	QueryCancelPending = false;
+	CHECK_FOR_INTERRUPTS();
+	if (ShutdownRequestPending)
+		proc_exit(1);
+}
+
+/*
+ * Transactions that may fail.
+ */
+
+static void
+maintenance_begin(const char *activity)
+{
+	SetCurrentStatementStartTimestamp();
+	StartTransactionCommand();
+	SPI_connect();
+	PushActiveSnapshot(GetTransactionSnapshot());
+	pgstat_report_activity(STATE_RUNNING, activity);
+}
+
+static void
+maintenance_commit(void)
+{
+	PopActiveSnapshot();
+	SPI_finish();
+	CommitTransactionCommand();
+	pgstat_report_stat(true);
+	pgstat_report_activity(STATE_IDLE, NULL);
+}
+
+static void
+maintenance_note(const MaintenanceTask *task, const char *error)
+{
+	Oid			types[] = {TEXTOID, TEXTOID};
+	Datum		values[] = {
+		CStringGetTextDatum(task->name),
+		error ? CStringGetTextDatum(error) : (Datum) 0
+	};
+	char		nulls[] = {' ', error ? ' ' : 'n'};
+
+	if (SPI_execute_with_args("INSERT INTO lastfluss._maintenance AS m (task, last_run, last_error, error_at)"
+							  " VALUES ($1, pg_catalog.now(), $2, CASE WHEN $2 IS NOT NULL THEN pg_catalog.now() END)"
+							  " ON CONFLICT (task) DO UPDATE SET last_error = excluded.last_error,"
+							  " error_at = CASE WHEN excluded.last_error = m.last_error THEN m.error_at ELSE excluded.error_at END,"
+							  " last_run = CASE WHEN excluded.last_error IS NULL THEN excluded.last_run ELSE m.last_run END",
+							  lengthof(types), types, values, nulls, false, 0) != SPI_OK_INSERT)
+		elog(ERROR, "could not note the result of a task");
+}
+
+/* The table it is noted in may be gone, or locked: then the log has to do. */
+static void
+maintenance_note_error(const MaintenanceTask *task, const char *error)
+{
+	MemoryContext old = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		maintenance_begin("note an error");
+		if (launcher_hold_extension())
+			maintenance_note(task, error);
+		maintenance_commit();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old);
+		FlushErrorState();
+		AbortCurrentTransaction();
+		pgstat_report_activity(STATE_IDLE, NULL);
+	}
+	PG_END_TRY();
+}
+
+static void
+maintenance_report(MaintenanceTask *task, ErrorData *error)
+{
+	char		text[SHARED_ERROR_SIZE];
+
+	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && ShutdownRequestPending)
+		return;
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+	{
+		error->message = pstrdup("a table is locked by another session");
+		error->hint = pstrdup("pg_locks shows who holds the lock; it is tried again every few seconds.");
+	}
+	snprintf(text, sizeof(text), "could not %s: %s%s%s", task->what, error->message,
+			 error->hint ? " HINT: " : "", error->hint ? error->hint : "");
+	maintenance_note_error(task, text);
+	/* A lock is gone by the next round; where it is not, the doctor tells. */
+	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || strcmp(text, task->logged) == 0)
+		return;
+	strlcpy(task->logged, text, sizeof(task->logged));
+	ereport(lastfluss_elevel(LOG_RANK_WARNING),
+			(errcode(error->sqlerrcode),
+			 errmsg("lastfluss: could not %s: %s", task->what, error->message),
+			 error->detail ? errdetail_internal("%s", error->detail) : 0,
+			 error->hint ? errhint("%s", error->hint) : 0));
+}
+
+/* An error is over when what failed has worked. */
+static void
+maintenance_report_success(MaintenanceTask *task)
+{
+	if (task->logged[0] != '\0')
+		ereport(lastfluss_elevel(LOG_RANK_INFO),
+				(errmsg("lastfluss: could %s again", task->what)));
+	task->logged[0] = '\0';
+	task->failing = false;
+}
+
+/* The settings and the table as they are now; false where there is nothing to do. */
+static bool
+maintenance_look(void)
+{
+	const char *schema;
+	const char *relation;
+
+	maintenance.traffic = InvalidOid;
+	if (!launcher_hold_extension())
+		return false;
+	config_read_settings(&maintenance.settings);
+	table_split_name(maintenance.settings.table, &schema, &relation);
+	maintenance.traffic = get_relname_relid(relation, get_namespace_oid(schema, true));
+	return OidIsValid(maintenance.traffic);
+}
+
+/* That it works is noted when it had failed, and once a minute. */
+static void
+maintenance_note_success(MaintenanceTask *task)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (!task->failing && now < TimestampTzPlusMilliseconds(task->noted_at, 60000))
+		return;
+	maintenance_note(task, NULL);
+	task->noted_at = now;
+}
+
+/* Runs a task once; true when there is more of it to do at once. */
+static bool
+maintenance_run(MaintenanceTask *task)
+{
+	MemoryContext old = MemoryContextSwitchTo(maintenance.context);
+	volatile bool more = false;
+	volatile bool done = false;
+
+	maintenance_check_interrupts();
+	maintenance_in_transaction = true;
+	PG_TRY();
+	{
+		maintenance_begin(task->what);
+		if (maintenance_look())
+		{
+			more = task->work();
+			maintenance_note_success(task);
+		}
+		else
+			task->noted_at = 0;
+		maintenance_commit();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(maintenance.context);
+		error = CopyErrorData();
+		FlushErrorState();
+		AbortCurrentTransaction();
+		pgstat_report_activity(STATE_IDLE, NULL);
+		more = false;
+		task->failing = true;
+		maintenance_report(task, error);
+	}
+	PG_END_TRY();
+	maintenance_in_transaction = false;
+
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(maintenance.context);
+	if (done)
+		maintenance_report_success(task);
+	return more;
+}
+
+/*
+ * Tasks.
+ */
+
+static bool
+maintenance_make_ahead(void)
+{
+	Oid			health;
+
+	if (maintenance.traffic == maintenance.ahead_for &&
+		GetCurrentTransactionStartTimestamp() < maintenance.ahead_at)
+		return false;
+	traffic_prepare_ahead(maintenance.traffic);
+	health = traffic_health_find(maintenance.traffic);
+	if (OidIsValid(health))
+		traffic_health_prepare_ahead(health);
+	maintenance.ahead_for = maintenance.traffic;
+	maintenance.ahead_at = TimestampTzPlusMilliseconds(GetCurrentTransactionStartTimestamp(),
+													   MAINTENANCE_AHEAD_SECONDS * 1000);
+	return false;
+}
+
+static Rollups
+maintenance_rollups(void)
+{
+	Rollups		rollups = {
+		.traffic = maintenance.traffic,
+		.period = maintenance.settings.period,
+		.keep_top = maintenance.settings.rollup_keep_top,
+		.keep_top_share = maintenance.settings.keep_top_share
+	};
+
+	rollup_read(&rollups);
+	return rollups;
+}
+
+/*
+ * Late rows first: the next level is made from what they change.  Where rollups
+ * are off, notes are kept for what was done.
+ */
+static bool
+maintenance_roll_up(RollupLevel level)
+{
+	/* before the snapshots of what follows */
+	TimestampTz until = rollup_written_until();
+	Rollups		rollups = maintenance_rollups();
+
+	if (!maintenance.settings.rollups)
+	{
+		rollup_forget_undone(&rollups, level);
+		return false;
+	}
+	rollup_prepare(&rollups, level);
+	if (rollup_redo(&rollups, level) == ROLLUP_MORE)
+		return true;
+	return rollup_advance(&rollups, level, until) == ROLLUP_MORE;
+}
+
+/* Before a step, and not for each: new rows are few while the next minutes go by. */
+static bool
+maintenance_summarize(void)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	Rollups		rollups;
+
+	if (!maintenance.settings.rollups || now < maintenance.summarize_at)
+		return false;
+	rollups = maintenance_rollups();
+	rollup_summarize(&rollups, ROLLUP_RAW);
+	rollup_summarize(&rollups, ROLLUP_5M);
+	maintenance.summarize_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_SUMMARIZE_SECONDS * 1000);
+	return false;
+}
+
+static bool
+maintenance_roll_up_5m(void)
+{
+	return maintenance_roll_up(ROLLUP_5M);
+}
+
+static bool
+maintenance_roll_up_1h(void)
+{
+	return maintenance_roll_up(ROLLUP_1H);
+}
+
+static bool
+maintenance_roll_up_1d(void)
+{
+	return maintenance_roll_up(ROLLUP_1D);
+}
+
+static bool
+maintenance_delete_counters(void)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+
+	if (now < maintenance.counters_at)
+		return false;
+	if (retention_delete_counters(maintenance.settings.retention[ROLLUP_RAW]))
+		return true;
+	maintenance.counters_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_COUNTER_SECONDS * 1000);
+	return false;
+}
+
+static bool
+maintenance_drop_old(void)
+{
+	char	  **retention = maintenance.settings.retention;
+	Rollups		rollups = maintenance_rollups();
+
+	if (maintenance.settings.rollups && retention_add_late(&rollups))
+		return true;
+	return retention_drop(&rollups, retention, maintenance.settings.rollups) ||
+		retention_drop_health(traffic_health_find(maintenance.traffic), retention[ROLLUP_RAW]) ||
+		maintenance_delete_counters();
+}
+
+static bool
+maintenance_upgrade(void)
+{
+	return upgrade_step(maintenance.traffic);
+}
+
+static MaintenanceTask maintenance_tasks[] = {
+	{.name = "partitions",.what = "make partitions ahead",.work = maintenance_make_ahead},
+	{.name = "indexes",.what = "bring indexes up to date",.work = maintenance_summarize},
+	{.name = "rollup 5m",.what = "sum up 5 minutes",.work = maintenance_roll_up_5m},
+	{.name = "rollup 1h",.what = "sum up hours",.work = maintenance_roll_up_1h},
+	{.name = "rollup 1d",.what = "sum up days",.work = maintenance_roll_up_1d},
+	{.name = "retention",.what = "drop what is old",.work = maintenance_drop_old},
+	{.name = "upgrade",.what = "move a table",.work = maintenance_upgrade}
+};
+
+/*
+ * The loop.
+ */
+
+/* As the writer's: whoever wants to drop the database waits for all to be gone. */
+static void
+maintenance_leave_when_asked(void)
+{
+	bool		wanted;
+
+	StartTransactionCommand();
+	wanted = launcher_lock_free(MyDatabaseId);
+	CommitTransactionCommand();
+	if (!wanted)
+		proc_exit(1);
+}
+
+/* True when there is more to do at once. */
+static bool
+maintenance_round(void)
+{
+	bool		more = false;
+
+	for (int i = 0; i < (int) lengthof(maintenance_tasks); i++)
+	{
+		maintenance_leave_when_asked();
+		more = maintenance_run(&maintenance_tasks[i]) || more;
+	}
+	return more;
+}
+
+static void
+maintenance_sleep(long milliseconds)
+{
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 milliseconds, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	maintenance_check_interrupts();
+	if (ConfigReloadPending)
+	{
+		ConfigReloadPending = false;
+		ProcessConfigFile(PGC_SIGHUP);
+	}
+}
+
+static void
+maintenance_stop(int code, Datum arg)
+{
+	LWLockReleaseAll();
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->maintenance_pid = 0;
+	shared->maintenance_latch = NULL;
+	if (shared->launcher_latch)
+		SetLatch(shared->launcher_latch);
+	LWLockRelease(shared->lock);
+}
+
+/* The database that the launcher has found; waits, without a connection. */
+static Oid
+maintenance_wait_for_database(void)
+{
+	for (;;)
+	{
+		Oid			database;
+
+		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+		database = shared->maintenance_database;
+		shared->maintenance_database = InvalidOid;
+		if (OidIsValid(database))
+			shared->maintenance_pid = MyProcPid;
+		LWLockRelease(shared->lock);
+		if (OidIsValid(database))
+			return database;
+
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		if (ShutdownRequestPending)
+			proc_exit(1);
+	}
+}
+
+static void
+maintenance_set(const char *name, const char *value)
+{
+	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
+}
+
+static void
+maintenance_connect(void)
+{
+	before_shmem_exit(maintenance_stop, (Datum) 0);
+	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+	shared->maintenance_latch = MyLatch;
+	LWLockRelease(shared->lock);
+
+	BackgroundWorkerInitializeConnectionByOid(maintenance_wait_for_database(), InvalidOid, 0);
+
+	/* What a database's own settings could bring in. */
+	maintenance_set("search_path", "pg_catalog, pg_temp");
+	maintenance_set("default_transaction_isolation", "read committed");
+	maintenance_set("default_transaction_read_only", "off");
+	maintenance_set("default_transaction_deferrable", "off");
+	maintenance_set("statement_timeout", "0");
+	if (GetConfigOption("transaction_timeout", true, false))	/* since 17 */
+		maintenance_set("transaction_timeout", "0");
+	maintenance_set("timezone", "UTC");
+	maintenance_set("datestyle", "ISO");
+	/* Rows that a policy hides would be missing: an error is better. */
+	maintenance_set("row_security", "off");
+	/* Who waits for a strong lock makes all others wait behind. */
+	maintenance_set("lock_timeout", "200");
+	/* Two cores are for the collector; a bucket's groups should stay in memory. */
+	maintenance_set("max_parallel_workers_per_gather", "0");
+	maintenance_set("work_mem", "65536");
+	maintenance_set("jit", "off");
+}
+
+void
+lastfluss_maintenance_main(Datum arg)
+{
+	pqsignal(SIGHUP, SignalHandlerForConfigReload);
+	pqsignal(SIGTERM, maintenance_handle_sigterm);
+	BackgroundWorkerUnblockSignals();
+	maintenance_connect();
+	maintenance.context = AllocSetContextCreate(TopMemoryContext, "lastfluss maintenance",
+												ALLOCSET_DEFAULT_SIZES);
+	for (;;)
+		maintenance_sleep(maintenance_round() ? 0 : MAINTENANCE_TICK);
+}

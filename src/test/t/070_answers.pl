@@ -1,0 +1,186 @@
+# Answers beside a collector that runs: the same sums while rollups are made, while
+# rows come late, and while an interval goes from live to the table; the example
+# examples/customers.sql.  (What they make of rows is tested in sql/answers.sql.)
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Lastfluss;
+use Test::More;
+
+my $collector = Lastfluss->new('answers', extension => 0);
+my $node      = $collector->node;
+
+# How many of many answers were not this.
+sub wrong_answers
+{
+	my ($query, $expected, $until) = @_;
+	my $wrong = 0;
+	my $asked = 0;
+
+	Lastfluss::wait_until(sub {
+		$wrong++ if $collector->sql($query) ne $expected;
+		$asked++;
+		return $collector->sql($until) eq 't'; })
+	  or die "waited in vain for: $until";
+	note("asked $asked times");
+	return $wrong;
+}
+
+#
+# Three days of a minute's rows, of which maintenance makes rollups.
+#
+$collector->sql(<<'SQL');
+CREATE TABLE traffic (
+    id bigserial, "time" timestamptz NOT NULL, bandwidth real NOT NULL, iface text, ingress boolean NOT NULL,
+    remote_asn bigint, local_asn bigint, family smallint, bytes bigint, packets bigint, flows bigint);
+INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
+SELECT t, b * 8 / 60, 'if' || k % 3, k % 2 = 0, nullif(k, 7), 10, 4 + k % 2 * 2, b, b / 500, 1
+FROM generate_series(date_trunc('day', now()) - interval '3 days', date_trunc('minute', now()) - interval '1 hour', '1 min') t,
+     generate_series(1, 8) k, LATERAL (SELECT (k * extract(epoch FROM t)::bigint * 7919) % 1000003 AS b) b;
+SQL
+my $sum  = $collector->sql(q{SELECT sum(bytes) FROM traffic});
+my $asks = <<'SQL' =~ s/\n$//r;
+SELECT sum(bytes) || ' ' || (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '5 days', step => '1 day', by => '{iface}')) || ' ' ||
+  (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '5 days', step => '5 min', iface => '{if1}', ingress => false, by => '{ingress}')) || ' ' ||
+  (SELECT round(sum(share)) FROM lastfluss.top_asns('5 days', 3))
+FROM lastfluss.traffic(now() - interval '5 days', step => '1 hour')
+SQL
+my $right = "$sum $sum " . $collector->sql(q{SELECT sum(bytes) FROM traffic WHERE iface = 'if1' AND NOT ingress}) . ' 100';
+
+$collector->create_extension;
+$collector->listen;
+is($collector->sql($asks), $right, 'the sums of the table');
+is(wrong_answers($asks, $right, <<'SQL'), 0, 'and while rollups are made');
+SELECT count(*) = 3 AND bool_and(complete_until >= date_bin(step, now() - interval '61 min', 'epoch') - step) FROM lastfluss.rollups
+SQL
+is($collector->sql(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM lastfluss._pieces(now() - interval '5 days', now() - interval '1 hour', 3600, false, true)}),
+	'table total', 'they are used') or diag($collector->sql(q{TABLE lastfluss._rollup}));
+for my $name (qw(5m 1h 1d))
+{
+	my $totals = <<"SQL";
+WITH a AS (SELECT "time", iface, ingress, remote_asn, local_asn, family, bytes, packets, flows FROM traffic_${name}_total),
+     b AS (SELECT "time", iface, ingress, NULL::bigint, NULL::bigint, family, sum(bytes)::bigint, sum(packets)::bigint, sum(flows)::bigint
+           FROM traffic_$name GROUP BY 1, 2, 3, 6)
+SELECT (SELECT count(*) FROM a) > 0 AND NOT EXISTS (TABLE a EXCEPT ALL TABLE b) AND NOT EXISTS (TABLE b EXCEPT ALL TABLE a)
+SQL
+	is($collector->sql($totals), 't', "traffic_${name}_total is the sum of traffic_$name");
+}
+
+# Rows that come late, as whoever writes them notes it.
+$collector->sql(<<'SQL');
+BEGIN;
+INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, family, bytes, packets, flows)
+SELECT date_trunc('day', now()) - h * interval '7 hours', 1, 'if0', true, 99, 4, 1000000000, 1, 1 FROM generate_series(1, 8) h;
+SELECT lastfluss.rollup_again(now() - interval '4 days', now());
+COMMIT;
+SQL
+$sum += 8_000_000_000;
+$right =~ s/^\d+ \d+/$sum $sum/;
+is(wrong_answers($asks, $right, q{SELECT sum(waiting) = 0 FROM lastfluss.rollups}), 0,
+	'rows that come late count at once, and once');
+is($collector->sql(q{SELECT sum(bytes) FROM traffic_1d_total WHERE "time" < date_trunc('day', now())}),
+	$collector->sql(q{SELECT sum(bytes) FROM traffic WHERE "time" < date_trunc('day', now())}), 'in the sums of interfaces too');
+# One that somebody has dropped is made again, and used from there on only.
+$collector->sql(q{DROP TABLE traffic_1h_total});
+is($collector->sql($asks), $right, 'a rollup that was dropped is not used');
+
+#
+# What is not written yet.
+#
+$collector->configure(
+	q{SELECT lastfluss.set('period', '2')},
+	q{SELECT lastfluss.add_interface('Customer Hosting', '127.0.0.11', 1, role => 'customer')},
+	q{SELECT lastfluss.add_interface('Customer Video 1', '127.0.0.11', 2, role => 'customer')});
+my $lately = q{SELECT coalesce(sum(bytes), 0) FROM lastfluss.traffic(now() - interval '10 min', step => '1 min', remote_asn => '{64500}', by => '{iface}')};
+my $router = $collector->exporter('v9', from => '127.0.0.11');
+my $lock   = $node->background_psql('postgres');
+$lock->query_safe('BEGIN; LOCK TABLE traffic IN SHARE MODE');
+$router->send(map { { in => $_, out => 9, src_as => 64500, bytes => 1000 * $_, packets => 1 } } 1, 2);
+$collector->wait_received;
+is($collector->sql($lately), 3000, 'what was received counts at once');
+is($collector->sql(q{SELECT incoming FROM lastfluss.top_asns('10 min') WHERE asn = 64500}),
+	$collector->sql(q{SELECT lastfluss.units(3000 * 8 / 600.0)}), 'in top lists too');
+$collector->wait_for(q{SELECT intervals_waiting >= 1 FROM lastfluss.status});
+is($collector->sql($lately), 3000, 'and while it waits');
+is($collector->sql(q{SELECT count(*) FROM traffic WHERE remote_asn = 64500}), 0, 'without being in the table');
+is($collector->sql($lately =~ s/by =>/live => false, by =>/r), 0, 'unless live is not asked for');
+$lock->query_safe('COMMIT');
+is(wrong_answers($lately, 3000, q{SELECT count(*) = 2 FROM traffic WHERE remote_asn = 64500}), 0,
+	'it is not counted twice when it is written');
+for my $bytes (1 .. 20)
+{
+	$router->send({ in => 1, out => 9, src_as => 64501, bytes => 1, packets => 1 });
+	$collector->wait_received;
+	my $got = $collector->sql($lately =~ s/64500/64501/r);
+	next if $got == $bytes;
+	fail("$bytes sent, $got counted");
+}
+$collector->becomes(q{SELECT sum(bytes) FROM traffic WHERE remote_asn = 64501}, 20, 'all of it is written');
+
+#
+# Roles.
+#
+$collector->sql(q{CREATE ROLE grafana LOGIN; SELECT lastfluss.grant_read('grafana')});
+$router->send({ in => 1, out => 9, src_as => 64502, bytes => 7, packets => 1 });
+$collector->wait_received;
+is($collector->sql('SET ROLE grafana; ' . $lately =~ s/64500/64502/r), 7, 'a reader sees live');
+is($collector->sql(q{SET ROLE grafana; SELECT role FROM lastfluss.interface_report('10 min') WHERE iface = 'Customer Hosting'}), 'customer',
+	'and the interfaces');
+
+#
+# The example with customers, twice.
+#
+$collector->becomes(q{SELECT count(*) FROM traffic WHERE remote_asn = 64502}, 1, 'it is written');
+for my $time ('once', 'again')
+{
+	$node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-f', "$FindBin::RealBin/../../../examples/customers.sql" ],
+		"customers.sql, $time");
+}
+my $seen = q{SELECT string_agg(DISTINCT iface, ',' ORDER BY iface) FROM lastfluss.traffic(now() - interval '5 days', step => '1 hour')};
+is($collector->sql("SET ROLE customer_hosting; $seen"), 'Customer Hosting', 'a customer sees its interface');
+is($collector->sql("SET ROLE customer_video; $seen"),   'Customer Video 1', 'another one its own');
+is($collector->sql('SET ROLE customer_video; SELECT sum(bytes) FROM traffic'), 2000, 'in the table too');
+is($collector->sql('SET ROLE customer_video; SELECT count(*) FROM traffic_1h'), 0, 'and in the rollups');
+is($collector->sql('SET ROLE customer_video; SELECT string_agg(name, $$,$$) FROM operator.customer'), 'Example Video', 'of the other customers nothing');
+for my $report (
+	q{SELECT string_agg(iface, ',') FROM lastfluss.interface_report('1 hour')},
+	q{SELECT string_agg(DISTINCT iface, ',') FROM lastfluss.percentile(NULL, current_date, 1, 'UTC', 'skip')},
+	q{SELECT string_agg(DISTINCT iface, ',') FROM lastfluss.asn_report(64500, '1 hour')})
+{
+	like($collector->sql("SET ROLE customer_hosting; $report"), qr/^(Customer Hosting)?$/, $report);
+}
+is($collector->sql(q{SET ROLE customer_hosting; SELECT string_agg(asn::text, ',') FROM lastfluss.top_asns('1 hour')}), '64500,64501,64502',
+	'its top ASNs');
+for my $sql ('SELECT * FROM lastfluss.live', 'SELECT * FROM lastfluss.interface', 'SELECT * FROM lastfluss._live()',
+	q{SELECT lastfluss.set('period', '1')}, q{SELECT lastfluss.grant_read('customer_hosting')}, q{UPDATE operator.contract SET price = 0})
+{
+	my ($status, undef, $said) = $node->psql('postgres', "SET ROLE customer_hosting; $sql");
+	like($said, qr/ERROR:  permission denied/, "it may not: $sql");
+}
+# What is not written yet no policy could hide.
+$router->send(map { { in => $_, out => 9, src_as => 64503, bytes => 11, packets => 1 } } 1, 2);
+$collector->wait_received;
+is($collector->sql("GRANT pg_monitor TO customer_hosting; SET ROLE customer_hosting; $lately" =~ s/64500/64503/r =~ s/by => '\{iface\}'/iface => '{Customer Video 1}'/r), 0,
+	'live is left out where a policy applies, even with the right to see it');
+$collector->sql('ALTER ROLE grafana BYPASSRLS');
+like($collector->sql("SET ROLE grafana; $seen"), qr/^Customer Hosting,Customer Video 1,if0,if1,if2$/, 'the operator sees all');
+
+# The bill: of the month that is over, in which one port had 1 Gbit/s all the time.
+$collector->sql(<<'SQL');
+INSERT INTO traffic ("time", bandwidth, iface, ingress, bytes)
+SELECT t, 1e9, 'Customer Video 2', true, 1e9 * 300 / 8
+FROM generate_series(date_trunc('month', now()) - interval '1 month', date_trunc('month', now()) - interval '5 min', '5 min') t;
+SELECT lastfluss.rollup_again(now() - interval '70 days', now());
+SQL
+is($collector->sql(q{SELECT * FROM operator.bill((date_trunc('month', now()) - interval '1 day')::date)}),
+	"Example Hosting|1|0|100000000|80.00\nExample Video|2|1000000000|1000000000|350.00", 'the bill')
+  or diag($collector->sql(q{SELECT * FROM lastfluss.percentile(NULL, (date_trunc('month', now()) - interval '1 day')::date)}));
+like($collector->sql(q{SET ROLE customer_video; SELECT * FROM operator.bill((date_trunc('month', now()) - interval '1 day')::date)}),
+	qr/^Example Video\|2\|1000000000\|1000000000\|350.00$/, 'as the customer sees it');
+
+$collector->stop;
+done_testing();
