@@ -278,6 +278,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 {
 	FlowSinks	sinks = {
 		.context = sink,
+		.no_addresses = receiver->mine->account.prefixes == NULL,
 		.flows = receiver_take_flows,
 		.counters = receiver_take_counters,
 		.interface = receiver_take_interface

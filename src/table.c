@@ -26,6 +26,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
+#include "bulk.h"
 #include "compat.h"
 #include "lastfluss.h"
 #include "table.h"
@@ -254,7 +255,8 @@ table_insert(Oid table, const TableRows *rows)
 	table_become(table_lock_for_rows(table), &before);
 	if (partition_ensure(table, rows->layout, rows->time))
 		CommandCounterIncrement();
-	inserted = table_insert_rows(table, rows);
+	inserted = bulk_suits(table, rows) ? bulk_insert(table, rows) :
+		table_insert_rows(table, rows);
 	table_become_again(&before);
 	return inserted;
 }

@@ -450,15 +450,27 @@ account_add_path(Account *account, const AccountPair *pair, const AccountEnds *e
 	account->unknown_sampling += rate == 0;
 }
 
+/* What the record says of one side, in "pair"; returns its bytes there. */
+static inline uint64_t
+account_note(AccountPair *pair, const Flow *flow, bool ingress, uint32_t rate)
+{
+	uint64_t   *noted = &pair->bytes[account_direction(flow)][ingress];
+	uint64_t	bytes = account_times(flow->bytes, rate);
+
+	*noted = aggregate_sum(*noted, bytes);
+	return bytes;
+}
+
 void
 account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 {
 	uint32_t	told = FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
-	uint32_t	direction = account_direction(flow);
-	uint32_t	rates[2];
-	uint64_t	bytes[2];
 	AccountPair *pair;
 	AccountEnds ends;
+	uint32_t	in_rate;
+	uint32_t	out_rate;
+	uint64_t	in_bytes;
+	uint64_t	out_bytes;
 
 	if (!FLOW_HAS(flow, FLOW_BYTES))
 	{
@@ -466,13 +478,10 @@ account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 		return;
 	}
 	pair = account_pair(account, flow);
-	for (int ingress = 0; ingress < 2; ingress++)
-	{
-		rates[ingress] = pair->rates[ingress] != 0 ? pair->rates[ingress] : told;
-		bytes[ingress] = account_times(flow->bytes, rates[ingress]);
-		pair->bytes[direction][ingress] = aggregate_sum(pair->bytes[direction][ingress],
-														bytes[ingress]);
-	}
+	in_rate = pair->rates[true] != 0 ? pair->rates[true] : told;
+	out_rate = pair->rates[false] != 0 ? pair->rates[false] : told;
+	in_bytes = account_note(pair, flow, true, in_rate);
+	out_bytes = account_note(pair, flow, false, out_rate);
 	pair->records++;
 	pair->received = flow->received;
 	if (!pair->configured)
@@ -481,10 +490,13 @@ account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 		return;
 	}
 	ends = account_ends(account, flow);
-	if (pair->one_rate && pair->counts_all &&
-		(account->own_as == 0 || (ends.src_as != 0 && ends.dst_as != 0)))
-		account_add_path(account, pair, &ends, flow, parts, rates[pair->sides[true] != NULL],
-						 bytes[pair->sides[true] != NULL]);
+	if (!pair->one_rate || !pair->counts_all ||
+		(account->own_as != 0 && (ends.src_as == 0 || ends.dst_as == 0)))
+		account_add_sides(account, pair, &ends, flow, parts,
+						  (const uint32_t[2]) {out_rate, in_rate},
+						  (const uint64_t[2]) {out_bytes, in_bytes});
+	else if (pair->sides[true] != NULL)
+		account_add_path(account, pair, &ends, flow, parts, in_rate, in_bytes);
 	else
-		account_add_sides(account, pair, &ends, flow, parts, rates, bytes);
+		account_add_path(account, pair, &ends, flow, parts, out_rate, out_bytes);
 }

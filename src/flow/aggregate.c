@@ -26,8 +26,7 @@
 
 #define AGGREGATE_MAX_PROBES	256
 #define AGGREGATE_FIRST_SLOTS	1024
-#define AGGREGATE_AHEAD			12	/* rows that are fetched before they are needed */
-#define AGGREGATE_LOOK			8	/* slots to look at for that */
+#define AGGREGATE_LOOK			8	/* slots to look at for the row to fetch */
 
 /* Per interface: ingress or egress, and what AGGREGATE_FAMILY can say. */
 #define AGGREGATE_FOLDS			(8 * AGGREGATE_MAX_INTERFACES)
@@ -374,19 +373,16 @@ aggregate_prefetch_slot(const AggregateWaiting *waiting)
 	__builtin_prefetch(&aggregate->index[waiting->key.hash >> 32 & aggregate->index_mask]);
 }
 
+/* Each step for all of them, so that what one of them waits for comes meanwhile. */
 void
 aggregate_flush(AggregateQueue *queue)
 {
 	for (uint32_t i = 0; i < queue->count; i++)
 		aggregate_prefetch_slot(&queue->waiting[i]);
-	for (uint32_t i = 0; i < queue->count && i < AGGREGATE_AHEAD; i++)
+	for (uint32_t i = 0; i < queue->count; i++)
 		aggregate_prefetch_row(&queue->waiting[i]);
 	for (uint32_t i = 0; i < queue->count; i++)
-	{
-		if (i + AGGREGATE_AHEAD < queue->count)
-			aggregate_prefetch_row(&queue->waiting[i + AGGREGATE_AHEAD]);
 		aggregate_add_waiting(&queue->waiting[i]);
-	}
 	queue->count = 0;
 }
 

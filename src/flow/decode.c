@@ -64,6 +64,7 @@ decoder_init(void *memory, const DecoderLimits *limits)
 	decoder->templates = template_table_init(rest, limits->templates);
 	rest += decoder_align(template_table_size(limits->templates));
 	decoder->pending = pending_init(rest, limits->pending);
+	decoder->samplers_version = 1;
 	return decoder;
 }
 
@@ -136,6 +137,7 @@ decode_datagram(Decoder *decoder, const Datagram *datagram, bool may_continue,
 		.received = datagram->received,
 		.exporters = decoder->exporters,
 		.samplers = decoder->samplers,
+		.samplers_version = &decoder->samplers_version,
 		.templates = decoder->templates,
 		.pending = decoder->pending,
 		.sinks = sinks,

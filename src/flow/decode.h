@@ -27,6 +27,7 @@ typedef struct Decoder
 {
 	Lru		   *exporters;		/* of Exporter */
 	Lru		   *samplers;		/* of Sampler */
+	uint64_t	samplers_version;	/* counts what was learned */
 	TemplateTable *templates;
 	Pending    *pending;
 	uint64_t	datagrams;		/* all that came, good or bad */

@@ -9,6 +9,7 @@
 #include "flow.h"
 #include "health.h"
 #include "lru.h"
+#include "sampling.h"
 
 /* Why something could not be decoded. */
 typedef enum DecodeError
@@ -68,6 +69,8 @@ typedef struct Exporter
 	int64_t		first_seen;		/* microseconds since 1970, our clock */
 	int64_t		last_seen;
 	int64_t		skew;			/* its export time - our receive time, us */
+	SamplingOfExporter told;	/* what sampling_of_exporter() has found ... */
+	uint64_t	told_version;	/* ... when the samplers were these; 0: nothing yet */
 	HealthCounts noted;			/* at the last health_note() */
 } Exporter;
 

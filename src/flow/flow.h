@@ -126,6 +126,7 @@ typedef struct FlowBatch
 typedef struct FlowSinks
 {
 	void	   *context;
+	bool		no_addresses;	/* those of flows are not looked at, and may be absent */
 	void		(*flows) (void *context, const Flow *flows, uint32_t count);
 	void		(*counters) (void *context, const FlowCounters *counters);
 	void		(*interface) (void *context, const FlowInterface *interface);

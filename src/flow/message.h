@@ -23,6 +23,7 @@ typedef struct Message
 	int64_t		exported;		/* likewise, the exporter's; 0 where its header tells no time */
 	Lru		   *exporters;		/* of Exporter */
 	Lru		   *samplers;		/* of Sampler */
+	uint64_t   *samplers_version;	/* grows when one was learned */
 	TemplateTable *templates;
 	Pending    *pending;
 	const FlowSinks *sinks;

@@ -35,6 +35,7 @@ options_learn_rate(const Message *message, const TemplateKey *key, const StepsRe
 		sampler.id = record->flow.in_if;
 	}
 	sampling_learn(message->samplers, &sampler, key->known, rate, message->received);
+	(*message->samplers_version)++;
 	return true;
 }
 

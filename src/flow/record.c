@@ -62,26 +62,29 @@ record_named_rate(Lru *samplers, RecordRates *rates, SamplerKind kind, uint64_t 
 	return rates->named;
 }
 
-/* Will nobody tell the rate of a record that says nothing of sampling? */
+/*
+ * Will nobody tell the rate of a record that says nothing of sampling?  To find out
+ * takes a walk over all samplers of the address, so the exporter remembers it.
+ */
 static inline bool
-record_nobody_tells(Lru *samplers, RecordRates *rates)
+record_nobody_tells(const Message *message, Exporter *exporter, const RecordRates *rates)
 {
-	if (!rates->has_of_exporter)
+	if (exporter->told_version != *message->samplers_version)
 	{
-		rates->of_exporter = sampling_of_exporter(samplers, &rates->key);
-		rates->has_of_exporter = true;
+		exporter->told = sampling_of_exporter(message->samplers, &rates->key);
+		exporter->told_version = *message->samplers_version;
 	}
-	return rates->of_exporter.rate == 0 && !rates->of_exporter.by_interface;
+	return exporter->told.rate == 0 && !exporter->told.by_interface;
 }
 
 /* The rate told for the exporter, or for the record's interfaces; or 0. */
 static uint32_t
-record_unnamed_rate(Lru *samplers, RecordRates *rates, const Flow *flow)
+record_unnamed_rate(Lru *samplers, const Exporter *exporter, RecordRates *rates, const Flow *flow)
 {
 	uint32_t	rate = 0;
 
-	if (rates->of_exporter.rate != 0 || !rates->of_exporter.by_interface)
-		return rates->of_exporter.rate;
+	if (exporter->told.rate != 0 || !exporter->told.by_interface)
+		return exporter->told.rate;
 	if (FLOW_HAS(flow, FLOW_IN_IF))
 		rate = record_named_rate(samplers, rates, SAMPLER_OF_INTERFACE, flow->in_if);
 	if (rate == 0 && FLOW_HAS(flow, FLOW_OUT_IF))
@@ -108,8 +111,8 @@ record_find_told_rate(const Message *message, Exporter *exporter, RecordRates *r
 	if (has_sampler)
 		record_set_rate(flow, record_named_rate(message->samplers, rates, SAMPLER_OF_ID, sampler),
 						FLOW_SAMPLING_SAMPLER);
-	if (!FLOW_HAS(flow, FLOW_SAMPLING) && !record_nobody_tells(message->samplers, rates))
-		record_set_rate(flow, record_unnamed_rate(message->samplers, rates, flow),
+	if (!FLOW_HAS(flow, FLOW_SAMPLING) && !record_nobody_tells(message, exporter, rates))
+		record_set_rate(flow, record_unnamed_rate(message->samplers, exporter, rates, flow),
 						FLOW_SAMPLING_EXPORTER);
 	if (!FLOW_HAS(flow, FLOW_SAMPLING) && sampler != 0)
 		exporter->errors[DECODE_UNKNOWN_SAMPLER]++;
@@ -280,7 +283,7 @@ record_emit(Message *message, Exporter *exporter, RecordRates *rates, StepsRecor
 	if ((record->has & RECORD_PACKET) != 0)
 		record_read_packet(record);
 	if (!FLOW_HAS(&record->flow, FLOW_SAMPLING) &&
-		(record->has != 0 || !record_nobody_tells(message->samplers, rates)))
+		(record->has != 0 || !record_nobody_tells(message, exporter, rates)))
 		record_find_rate(message, exporter, rates, record);
 	record_emit_flow(message, exporter, &record->flow);
 	if (FLOW_HAS(&record->reverse, FLOW_BYTES) && record->reverse.bytes != 0)
@@ -294,7 +297,7 @@ void
 record_emit_columns(Message *message, Exporter *exporter, RecordRates *rates,
 					const StepsColumns *columns)
 {
-	if (columns->has_samplers || !record_nobody_tells(message->samplers, rates))
+	if (columns->has_samplers || !record_nobody_tells(message, exporter, rates))
 	{
 		for (uint32_t i = 0; i < columns->count; i++)
 		{

@@ -15,8 +15,6 @@ typedef struct RecordRates
 	SamplerKey	key;			/* of the exporter; kind and id are those of "named" */
 	bool		has_named;
 	uint32_t	named;
-	bool		has_of_exporter;
-	SamplingOfExporter of_exporter;
 } RecordRates;
 
 /* For records of that exporter, domain and protocol; also to forget all rates. */

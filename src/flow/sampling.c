@@ -93,7 +93,7 @@ sampling_matches(const Sampler *sampler, const SamplerKey *key)
  * to take another; or NULL.
  */
 static Sampler *
-sampling_replaced(Lru *samplers, const SamplerKey *key)
+sampling_replaced(Lru *samplers, const SamplerKey *key, int most)
 {
 	uint32_t	hash = sampling_hash(key);
 	Sampler    *sampler = NULL;
@@ -110,14 +110,15 @@ sampling_replaced(Lru *samplers, const SamplerKey *key)
 			oldest = sampler;
 		count++;
 	}
-	return count >= SAMPLING_MAX_OF_ADDRESS ? oldest : NULL;
+	return count >= most ? oldest : NULL;
 }
 
 void
 sampling_learn(Lru *samplers, const SamplerKey *key, bool known, uint32_t rate, int64_t now)
 {
 	LruClass	class = known ? LRU_KNOWN : LRU_STRANGER;
-	Sampler    *sampler = sampling_replaced(samplers, key);
+	Sampler    *sampler = sampling_replaced(samplers, key, known ? SAMPLING_MAX_OF_ADDRESS :
+											SAMPLING_MAX_OF_STRANGER);
 
 	if (sampler == NULL)
 		sampler = lru_insert(samplers, sampling_hash(key), class, NULL, NULL);

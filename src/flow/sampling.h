@@ -11,6 +11,7 @@
 
 /* So many of one address at most; its oldest goes first. */
 #define SAMPLING_MAX_OF_ADDRESS	256
+#define SAMPLING_MAX_OF_STRANGER	16
 
 /* What a rate is for. */
 typedef enum SamplerKind

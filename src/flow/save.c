@@ -216,6 +216,7 @@ load_sampler(Decoder *decoder, Packet *image)
 	if (!good || rate == 0 || key.kind >= SAMPLER_KINDS)
 		return false;
 	sampling_learn(decoder->samplers, &key, known, rate, last_seen);
+	decoder->samplers_version++;
 	return true;
 }
 

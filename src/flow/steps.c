@@ -341,6 +341,12 @@ steps_is_plain(ElementUse use)
 		use < ELEMENT_FIRST_OCTETS;
 }
 
+static inline bool
+steps_is_address(StepsOp op)
+{
+	return op == STEPS_IPV4 || op == STEPS_IPV6;
+}
+
 /* Can the step be done for many records at a time? */
 static bool
 steps_is_column(const TemplateStep *step)
@@ -916,8 +922,10 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 				  StepsColumns *columns)
 {
 	const size_t stride = template->record_length;
+	const uint32_t unwanted = columns->no_addresses ?
+		FLOW_BIT(FLOW_SRC_ADDR) | FLOW_BIT(FLOW_DST_ADDR) : 0;
 	const Flow	common = {
-		.present = template->present,
+		.present = template->present & ~unwanted,
 		.protocol = template->protocol,
 		.family = template->family,
 		.domain = template->domain
@@ -934,6 +942,10 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 	for (uint32_t i = 0; i < columns->count; i++)
 		memcpy(&columns->flows[i], &common, offsetof(Flow, received));
 	for (int i = 0; i < template->step_count; i++)
-		steps_do_column(&template->steps[i], bytes + template->steps[i].offset, stride, clock,
-						columns);
+	{
+		const TemplateStep *step = &template->steps[i];
+
+		if (!columns->no_addresses || !steps_is_address((StepsOp) step->op))
+			steps_do_column(step, bytes + step->offset, stride, clock, columns);
+	}
 }

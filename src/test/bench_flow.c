@@ -200,7 +200,7 @@ charge(Exporter *sender, const Account *before, const Account *after)
 static void
 take_datagram(Bench *bench, const PcapDatagram *captured, const uint8_t *data, int64_t received)
 {
-	FlowSinks	sinks = {.context = bench,.flows = take_flows};
+	FlowSinks	sinks = {.context = bench,.no_addresses = true,.flows = take_flows};
 	const Account before = bench->account;
 	Datagram	datagram = {
 		.data = data,

@@ -804,6 +804,114 @@ test_full_datagrams(void **state)
 }
 
 /* More templates than an exporter may have: counted with it. */
+/* Elements of all kinds, each with a length that it can have. */
+static const uint16_t any_fields[][2] = {
+	{1, 4}, {1, 8}, {1, 3}, {85, 8}, {2, 4}, {2, 8}, {10, 2}, {10, 4}, {14, 2}, {14, 4},
+	{16, 2}, {16, 4}, {17, 4}, {17, 3}, {8, 4}, {12, 4}, {27, 16}, {28, 16}, {61, 1}, {61, 2},
+	{34, 4}, {34, 2}, {48, 1}, {60, 1}, {58, 2}, {59, 2}, {21, 4}, {22, 4}, {152, 8}, {153, 8},
+	{150, 4}, {151, 4}, {156, 8}, {158, 4}, {7, 2}, {4, 1}, {95, 5}
+};
+
+static Template *
+only_template(Bench *bench)
+{
+	uint32_t	position = 0;
+
+	return lru_next(bench->decoder->templates->all, &position);
+}
+
+static void
+assert_same_flow(const Flow *a, const Flow *b, bool addresses)
+{
+	uint32_t	of_addresses = FLOW_BIT(FLOW_SRC_ADDR) | FLOW_BIT(FLOW_DST_ADDR);
+
+#define ASSERT_SAME(field, member) \
+	assert_true(!FLOW_HAS(a, field) || memcmp(&a->member, &b->member, sizeof(a->member)) == 0)
+
+	assert_int_equal(a->present, addresses ? b->present : b->present & ~of_addresses);
+	assert_int_equal(a->family, b->family);
+	assert_int_equal(a->domain, b->domain);
+	assert_int_equal(a->received, b->received);
+	assert_int_equal(a->exported, b->exported);
+	assert_int_equal(a->sampling_origin, b->sampling_origin);
+	assert_int_equal(a->reverse, b->reverse);
+	ASSERT_SAME(FLOW_BYTES, bytes);
+	ASSERT_SAME(FLOW_PACKETS, packets);
+	ASSERT_SAME(FLOW_IN_IF, in_if);
+	ASSERT_SAME(FLOW_OUT_IF, out_if);
+	ASSERT_SAME(FLOW_SRC_AS, src_as);
+	ASSERT_SAME(FLOW_DST_AS, dst_as);
+	ASSERT_SAME(FLOW_SRC_ADDR, src_addr);
+	ASSERT_SAME(FLOW_DST_ADDR, dst_addr);
+	ASSERT_SAME(FLOW_IN_VLAN, in_vlan);
+	ASSERT_SAME(FLOW_OUT_VLAN, out_vlan);
+	ASSERT_SAME(FLOW_SAMPLING, sampling);
+	ASSERT_SAME(FLOW_FIRST, first);
+	ASSERT_SAME(FLOW_LAST, last);
+	ASSERT_SAME(FLOW_DIRECTION, direction);
+#undef ASSERT_SAME
+}
+
+/* Many records at a time say what they say one by one, whatever the template. */
+static void
+test_columns(void **state)
+{
+	uint64_t	random = 20261125;
+	uint32_t	by_columns = 0;
+
+	(void) state;
+	for (int round = 0; round < 400; round++)
+	{
+		uint8_t		protocol = round % 2 == 0 ? V9 : IPFIX;
+		uint16_t	fields[12][2];
+		size_t		count = 1 + random_next(&random) % COUNT(fields);
+		size_t		length = 0;
+		uint32_t	records = random_next(&random) % 50;
+		bool		addresses = round % 3 != 0;
+		Bench	   *benches[2];
+		Buffer		buffer;
+		size_t		set;
+
+		for (size_t i = 0; i < count; i++)
+		{
+			memcpy(fields[i], any_fields[random_next(&random) % COUNT(any_fields)], sizeof(fields[i]));
+			length += fields[i][1];
+		}
+		put_header(&buffer, protocol, 1, 7);
+		set = begin_set(&buffer, templates_id(protocol, false));
+		put_template(&buffer, 300, count, (const uint16_t (*)[2]) fields);
+		end_set(&buffer, set);
+		for (int i = 0; i < 2; i++)
+		{
+			benches[i] = bench_make(8, 8);
+			decode(benches[i], &buffer);
+		}
+		by_columns += only_template(benches[0])->columns;
+		only_template(benches[1])->columns = false;
+		benches[0]->sinks.no_addresses = !addresses && only_template(benches[0])->columns;
+
+		put_header(&buffer, protocol, 2, 7);
+		set = begin_set(&buffer, 300);
+		/* small numbers too, which fit where others do not */
+		for (size_t i = 0; i < records * length && buffer.length < sizeof(buffer.data) - 64; i++)
+			put_u8(&buffer, random_next(&random) % 3 == 0 ? (uint8_t) random_next(&random) : 0);
+		end_set(&buffer, set);
+		for (int i = 0; i < 2; i++)
+			decode(benches[i], &buffer);
+
+		assert_int_equal(benches[0]->caught.count, benches[1]->caught.count);
+		assert_int_equal(benches[0]->caught.bytes, benches[1]->caught.bytes);
+		for (uint64_t i = 0; i < benches[0]->caught.count && i < COUNT(benches[0]->caught.flows); i++)
+			assert_same_flow(&benches[0]->caught.flows[i], &benches[1]->caught.flows[i],
+							 !benches[0]->sinks.no_addresses);
+		assert_int_equal(exporter_errors(bench_exporter(benches[0], protocol, 7)),
+						 exporter_errors(bench_exporter(benches[1], protocol, 7)));
+		for (int i = 0; i < 2; i++)
+			bench_free(benches[i]);
+	}
+	assert_in_range(by_columns, 200, 399);
+}
+
 static void
 test_too_many_templates(void **state)
 {
@@ -854,6 +962,7 @@ main(void)
 		cmocka_unit_test(test_ipfix_message_length),
 		cmocka_unit_test(test_every_truncation),
 		cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_columns),
 		cmocka_unit_test(test_full_datagrams),
 		cmocka_unit_test(test_too_many_templates),
 	};

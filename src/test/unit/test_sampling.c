@@ -176,6 +176,16 @@ test_bounds(void **state)
 	assert_int_equal(lru_count(samplers), SAMPLING_MAX_OF_ADDRESS + 1024 / 4);
 	assert_int_equal(sampling_find(samplers, &key), 100);
 	free(samplers);
+
+	/* a stranger has fewer, because each costs time to look through */
+	samplers = samplers_make(1024);
+	for (uint64_t id = 0; id < 5000; id++)
+	{
+		key = key_of(1, SAMPLER_OF_ID, id);
+		sampling_learn(samplers, &key, false, 7, (int64_t) id);
+	}
+	assert_int_equal(lru_count(samplers), SAMPLING_MAX_OF_STRANGER);
+	free(samplers);
 }
 
 /* A v9 datagram under way. */
