@@ -72,4 +72,8 @@ SELECT to_timestamp(start + step::float8 * n / parts), 8 * rate, tag, direction 
        div(octets * (n + 1), parts) - div(octets * n, parts)
 FROM part ORDER BY 1;
 
+-- The rollups of that time are to be done again, where they were done already.
+SELECT coalesce((SELECT lastfluss.rollup_again(to_timestamp(min(start)), to_timestamp(max(start + step)))
+                 FROM history HAVING count(*) > 0), 0) AS again \gset
+
 COMMIT;
