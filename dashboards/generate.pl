@@ -422,7 +422,7 @@ write_dashboard('interfaces', 'Interfaces',
 			description => 'Of the speed, where it is known (lastfluss.interface).'),
 		timeseries('Peaks', [ 12, 10 ], [ mirrored("by => 'role and interface'", $interface_filter, "measure => 'peak'") ],
 			overrides => [ @below, @role_shades ], calcs => ['max'],
-			description => 'The largest minute in each point; in long ranges the mean hides it.'),
+			description => 'The largest mean of five minutes in each point, of an hour in more than 40 days: in long ranges the mean of a point hides it.'),
 		table('Interfaces in this range', [ 24, 9 ],
 			"SELECT interface, belongs_to AS role, speed, \"in\", \"out\", peak_in, peak_out, utilisation_in, utilisation_out, bytes_in, bytes_out\n"
 			  . "FROM lastfluss.graph_interfaces(\$__timeFrom(), \$__timeTo(), $interface_filter)",

@@ -2320,6 +2320,7 @@ DECLARE
     shown   boolean := CASE $5 WHEN 'in' THEN true WHEN 'not out' THEN true WHEN 'out' THEN false WHEN 'not in' THEN false END;
     span    double precision := extract(epoch FROM $2 - $1);
     step_   bigint;
+    grain   bigint;
     first_  bigint;
     last_   bigint;
     key     text;
@@ -2387,8 +2388,10 @@ BEGIN
     step_ := lastfluss._step(least($2, now()) - $1, $3);
     first_ := floor(extract(epoch FROM $1) / step_) * step_;
     last_ := ceil(extract(epoch FROM least($2, now())));
+    -- A rollup of ASes or interfaces together has no peaks within its buckets: finer ones are read for them.
+    grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
     rows := format('SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%s) r',
-                   lastfluss._rows($1, $2, step_, names, remotes, locals, by_columns => columns || '{ingress}'));
+                   lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => columns || '{ingress}'));
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
         EXECUTE format('SELECT ARRAY(SELECT r.%1$I FROM (%2$s) r WHERE r.%1$I IS NOT NULL GROUP BY 1 ORDER BY sum(r.bytes) DESC, 1 LIMIT $1)',
@@ -2398,9 +2401,9 @@ BEGIN
                        ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
                        ' FROM (%1$s) r CROSS JOIN LATERAL (VALUES (r.%2$I, 1), (NULL, -1)) AS o(asn, sign)'
                        ' UNION ALL SELECT r."time", NULL, r.ingress, NULL, NULL, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
-                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows($1, $2, step_, names, top, locals, by_columns => '{remote_asn,ingress}')
-                                       ELSE lastfluss._rows($1, $2, step_, names, remotes, top, by_columns => '{local_asn,ingress}') END,
-                       columns[1], lastfluss._rows($1, $2, step_, names, remotes, locals, by_columns => '{ingress}'));
+                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows($1, $2, grain, names, top, locals, by_columns => '{remote_asn,ingress}')
+                                       ELSE lastfluss._rows($1, $2, grain, names, remotes, top, by_columns => '{local_asn,ingress}') END,
+                       columns[1], lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
     END IF;
     IF what = 'share' THEN
         whole := format('SELECT extract(epoch FROM r."time")::bigint / $1 * $1 AS at, r.ingress, sum(r.bytes) AS bytes FROM (%s) r GROUP BY 1, 2',
@@ -2455,7 +2458,7 @@ END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph(timestamptz, timestamptz, interval, text, text, text[], text[], bigint, bigint, integer, text) IS
 'series to draw, for Grafana: a row for each bucket, series and direction, in the order of time.
-since, until, step: as in lastfluss.traffic(). by: total, interface, role, role and interface, family, remote asn or local asn. direction: in, out, not in, not out; null: both. iface, role, remote_asn, local_asn: only this traffic; role none is that of interfaces without one, and of those that are not configured (any more). n: how many ASes have series of their own, by their bytes in the range; the others are one. measure: bandwidth; peak (the sum of the peaks of lastfluss.traffic() at a time, and the largest of these in the bucket); packets and flows per second; utilisation (of the speed, with by interface or role and interface, where it is known); share (of the traffic of these interfaces in this direction); or a percentile, such as 95th percentile: of slots of five minutes, or hours in more than 40 days, at both ends of the range.
+since, until, step: as in lastfluss.traffic(). by: total, interface, role, role and interface, family, remote asn or local asn. direction: in, out, not in, not out; null: both. iface, role, remote_asn, local_asn: only this traffic; role none is that of interfaces without one, and of those that are not configured (any more). n: how many ASes have series of their own, by their bytes in the range; the others are one. measure: bandwidth; peak (the largest mean in the bucket: of intervals, of five minutes where rollups serve them, or of hours in more than 40 days); packets and flows per second; utilisation (of the speed, with by interface or role and interface, where it is known); share (of the traffic of these interfaces in this direction); or a percentile, such as 95th percentile: of slots of five minutes, or hours in more than 40 days, at both ends of the range.
 metric: what it is, then in or out. value: 0 in buckets without such traffic in which the collector ran (traffic_health) or had other traffic of what is asked for; null where it did not run. Rows that are coarser than the step, as retention has left them, are laid over their buckets evenly';
 
 CREATE FUNCTION lastfluss.graph_interfaces(since timestamptz, until timestamptz, role text[] DEFAULT NULL, iface text[] DEFAULT NULL,
@@ -2485,12 +2488,13 @@ SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_
 FROM total t LEFT JOIN peak p ON p.iface IS NOT DISTINCT FROM t.iface LEFT JOIN lastfluss._graph_interfaces() i ON i.name = t.iface
 ORDER BY t.bytes_in::numeric + t.bytes_out DESC, 1$$,
         lastfluss._rows($1, $2, NULL, names, remotes, by_columns => '{iface,ingress}'),
-        lastfluss._rows($1, $2, lastfluss._step($2 - $1, NULL), names, remotes, by_columns => '{iface,ingress}'))
+        lastfluss._rows($1, $2, least(lastfluss._step($2 - $1, NULL), lastfluss._step(NULL, CASE WHEN $2 - $1 > interval '40 days' THEN interval '1 hour' ELSE '5 min' END)),
+                        names, remotes, by_columns => '{iface,ingress}'))
     USING extract(epoch FROM $2 - $1)::float8;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_interfaces(timestamptz, timestamptz, text[], text[], bigint) IS
-'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are those of lastfluss.graph()';
+'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph()';
 
 CREATE FUNCTION lastfluss.graph_top(since timestamptz, until timestamptz, by text, n integer, iface text[] DEFAULT NULL,
     OUT rank integer, OUT asn bigint, OUT name text, OUT country text, OUT "in" double precision, OUT "out" double precision,

@@ -316,6 +316,11 @@ is($node->safe_psql('postgres', "SELECT count(*) FILTER (WHERE value = 0), count
 	FROM lastfluss.graph(to_timestamp($yesterday + 3 * 3600), to_timestamp($yesterday + 6 * 3600), '5 min', by => 'total', direction => 'in', remote_asn => 15169, iface => '{AMS-IX,PNI Google}', local_asn => 64500) WHERE metric = 'total in'", connstr => $connect),
 	'0|8|36', 'the same for a part');
 
+# The peak of a day is that of its hours, not its mean.
+is($node->safe_psql('postgres', "SELECT abs((SELECT max(value) FROM lastfluss.graph(to_timestamp($until - 366 * $day), to_timestamp($until), '1 day', by => 'interface', direction => 'in', measure => 'peak') WHERE metric = 'PNI Google in')
+	/ (SELECT max(sum) FROM (SELECT sum(bandwidth::float8) FROM traffic_1h WHERE iface = 'PNI Google' AND ingress GROUP BY time) h) - 1) < 0.0001", connstr => $connect),
+	't', 'peaks in a year');
+
 # What the role may not.
 my ($status, $out, $err) = $node->psql('postgres', "SELECT lastfluss.set('period', '10')", connstr => $connect);
 isnt($status, 0, 'the role of Grafana changes nothing');
