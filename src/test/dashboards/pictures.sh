@@ -109,44 +109,56 @@ draw()
 	say "pictures/$2-$3.png"
 }
 
-for program in npm node perl psql
-do
-	command -v "$program" >/dev/null || die "$program is missing; Debian has it in the package ${program/psql/postgresql-client}"
-done
-chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
-	die "chromium is missing; Debian has it in the package chromium"
+# When the traffic ends.
+newest()
+{
+	psql -XAtq -d "$connect" <<-'SQL'
+		SELECT lastfluss._table() AS traffic \gset
+		SELECT extract(epoch FROM date_trunc('minute', max(time)))::bigint + 60 FROM :traffic
+	SQL
+}
 
-clean_environment
-work=$(mktemp -d /tmp/lastfluss-pictures.XXXXXX)
-chmod 755 "$work"
-pgbin=
-generated=
-trap tidy EXIT
-trap 'exit 130' HUP INT TERM
+main()
+{
+	local program file name range
 
-install_packages
-validate
-if [ -n "${CONNECT:-}" ]
-then
-	connect=$CONNECT
-else
-	start_server
-fi
-generated=$work/generated.json
-psql -XAtq -d "$connect" -c "SELECT lastfluss.dashboard('interfaces')" >"$generated"
-validate
-until=$(psql -XAtq -d "$connect" <<-'SQL'
-	SELECT lastfluss._table() AS traffic \gset
-	SELECT extract(epoch FROM date_trunc('minute', max(time)))::bigint + 60 FROM :traffic
-SQL
-)
-mkdir -p "$checkout/pictures"
-for file in "$checkout"/dashboards/*.json "$generated"
-do
-	name=$(basename "$file" .json)
-	case " ${DASHBOARDS:-$name} " in *" $name "*) ;; *) continue ;; esac
-	for range in $ranges
+	for program in npm node perl psql
 	do
-		draw "$file" "$name" "$range"
+		command -v "$program" >/dev/null || die "$program is missing; Debian has it in the package ${program/psql/postgresql-client}"
 	done
-done
+	chromium=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
+		die "chromium is missing; Debian has it in the package chromium"
+
+	clean_environment
+	work=$(mktemp -d /tmp/lastfluss-pictures.XXXXXX)
+	chmod 755 "$work"
+	pgbin=
+	generated=
+	trap tidy EXIT
+	trap 'exit 130' HUP INT TERM
+
+	install_packages
+	validate
+	if [ -n "${CONNECT:-}" ]
+	then
+		connect=$CONNECT
+	else
+		start_server
+	fi
+	generated=$work/generated.json
+	psql -XAtq -d "$connect" -c "SELECT lastfluss.dashboard('interfaces')" >"$generated"
+	validate
+	until=$(newest)
+	mkdir -p "$checkout/pictures"
+	for file in "$checkout"/dashboards/*.json "$generated"
+	do
+		name=$(basename "$file" .json)
+		case " ${DASHBOARDS:-$name} " in *" $name "*) ;; *) continue ;; esac
+		for range in $ranges
+		do
+			draw "$file" "$name" "$range"
+		done
+	done
+}
+
+main
