@@ -112,7 +112,7 @@ WITH path AS (
     SELECT r.rank, r.asn, i.iface, i.part
     FROM remote r CROSS JOIN LATERAL (
         SELECT CASE WHEN r.asn IN (15169, 36040, 43515) THEN 'PNI Google' WHEN r.asn = 2906 THEN 'PNI Netflix'
-                    WHEN r.rank % 3 = 0 THEN 'DE-CIX Frankfurt' WHEN r.rank % 5 = 1 THEN 'AMS-IX'
+                    WHEN r.rank % 3 = 0 THEN 'DE-CIX Frankfurt' WHEN r.rank % 5 = 4 THEN 'AMS-IX'
                     WHEN r.rank % 4 = 2 THEN 'Transit Arelion' ELSE 'Transit Cogent' END AS iface, 0.85 AS part
         UNION ALL
         SELECT CASE WHEN r.rank % 2 = 0 THEN 'Transit Cogent' ELSE 'Transit Arelion' END, 0.15 WHERE r.rank % 3 = 0 OR r.rank < 6) i

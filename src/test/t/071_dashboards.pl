@@ -19,7 +19,7 @@ use Test::More;
 my $root = "$FindBin::RealBin/../../..";
 my $hour = 3600;
 my $day  = 24 * $hour;
-my $asns = 11;
+my $asns = 6;
 
 my $collector = Lastfluss->new('dashboards', extension => 0, start => 0);
 my $node      = $collector->node;
@@ -178,7 +178,9 @@ my $series_ask = q{SELECT (SELECT coalesce(bool_and(ordered), true) FROM (SELECT
 # Panels that may well be empty.
 my %may_be_empty = map { $_ => 1 } 'Flows against counters', 'Exporters', 'Doctor';
 
-for my $span (5 * 60, 7 * $day, 366 * $day)
+my %ran;
+
+for my $span (5 * 60, 366 * $day)
 {
 	# A range of which the end is whole hours, so that buckets are, too.
 	my %range = (from => $until - $span, to => $until);
@@ -206,6 +208,8 @@ for my $span (5 * 60, 7 * $day, 366 * $day)
 					push @wrong, "$panel->{title}: $@";
 					next;
 				}
+				# What does not depend on the range runs once.
+				next if $sql !~ /\d\d:\d\d:\d\dZ/ && $ran{"$name $sql"}++;
 				push @queries, {
 					what => "$board->{title}, $panel->{title}, $target->{refId}", sql => $sql, panel => $panel, format => $target->{format},
 					seconds => $one->milliseconds($panel) / 1000, ask => $target->{format} eq 'time_series' ? [$series_ask] : [] };
@@ -227,7 +231,7 @@ for my $span (5 * 60, 7 * $day, 366 * $day)
 				$problem = "columns: $query->{columns}"
 				  if $query->{columns} ne '"time" timestamp with time zone, timeend timestamp with time zone, text text, tags text'
 				  && $query->{columns} ne 'time timestamp with time zone, timeend timestamp with time zone, text text, tags text';
-				$problem = 'no losses' if $span == 7 * $day && $query->{rows} < 3;
+				$problem = 'no losses' if $span > $day && $query->{rows} < 1;
 			}
 			elsif ($query->{rows} == 0)
 			{
