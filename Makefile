@@ -10,6 +10,8 @@
 #   make truth SECONDS=600                  flows of real exporters against the kernel's counters
 #   make crash ROUNDS=10                    the server dies at random moments under load
 #   make locked MINUTES=10 RATE=100000      traffic locked for long, at so many records a second
+#   make dashboards                         dashboards/*.json by their generator
+#   make pictures                           checks and draws the dashboards (npm, Chromium)
 #   make fresh                              demo and test in a new Debian chroot (root)
 #   make test-timescale                     make test beside TimescaleDB, likewise (root)
 #
@@ -42,7 +44,7 @@ BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
 .PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
-	crash locked generator bench bench-flow show-regress
+	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
 
@@ -74,6 +76,12 @@ unitcheck:
 
 coverage:
 	@bash src/test/coverage.sh
+
+dashboards:
+	@perl dashboards/generate.pl
+
+pictures:
+	@bash src/test/dashboards/pictures.sh
 
 # As an argument: to bash, SECONDS is a clock.
 SECONDS ?= 60

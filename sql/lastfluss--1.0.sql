@@ -19,6 +19,7 @@ CREATE TABLE lastfluss.interface (
     speed       bigint,
     count       text NOT NULL DEFAULT 'both',
     description text,
+    color       text,
     CONSTRAINT interface_host_id_vlan_key UNIQUE NULLS NOT DISTINCT (host, id, vlan)
 );
 COMMENT ON TABLE lastfluss.interface IS 'interfaces whose traffic is counted; several may share a name, and are then counted as one';
@@ -31,6 +32,7 @@ COMMENT ON COLUMN lastfluss.interface.sample_out IS 'sampling rate of egress tra
 COMMENT ON COLUMN lastfluss.interface.role IS 'transit, ixp, pni, customer, core or your own word';
 COMMENT ON COLUMN lastfluss.interface.speed IS 'bit/s';
 COMMENT ON COLUMN lastfluss.interface.count IS 'both: all records count; ingress or egress: only those observed there (element 61), for a router that watches both and so reports each packet twice';
+COMMENT ON COLUMN lastfluss.interface.color IS 'in graphs, as in #1f78b4; null: that of the role';
 
 CREATE TABLE lastfluss.listener (
     address inet NOT NULL DEFAULT '::',
@@ -59,14 +61,14 @@ COMMENT ON FUNCTION lastfluss._require_collector() IS 'raises an error where the
 CREATE FUNCTION lastfluss.add_interface(name text, host inet, id bigint,
     sample bigint DEFAULT NULL, role text DEFAULT NULL, speed bigint DEFAULT NULL,
     vlan integer DEFAULT NULL, sample_out bigint DEFAULT NULL, count text DEFAULT 'both',
-    description text DEFAULT NULL)
+    description text DEFAULT NULL, color text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     PERFORM lastfluss._require_collector();
-    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, count, description)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, vlan, sample_out, count, description, color)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
     ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is an interface % of host % already', concat_ws(' vlan ', $3::text, $7::text), host($2)
@@ -75,7 +77,7 @@ BEGIN
     END IF;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text, text) IS
+COMMENT ON FUNCTION lastfluss.add_interface(text, inet, bigint, bigint, text, bigint, integer, bigint, text, text, text) IS
 'counts the traffic of an interface: host is the exporter''s source address, id the SNMP ifIndex, sample the rate 1 in N where the exporter does not tell it, speed in bit/s';
 
 CREATE FUNCTION lastfluss.remove_interface(host inet, id bigint, vlan integer DEFAULT NULL)
@@ -183,7 +185,7 @@ $$;
 COMMENT ON FUNCTION lastfluss.reset(text) IS
 'takes a setting back to its default';
 
-/* Files of the original */
+/* Files of the original, and of AS-Stats */
 
 CREATE FUNCTION lastfluss.import_interfaces(yaml text, replace boolean DEFAULT false) RETURNS integer
 AS 'MODULE_PATHNAME', 'lastfluss_import_interfaces' LANGUAGE C STRICT;
@@ -194,6 +196,11 @@ CREATE FUNCTION lastfluss.export_interfaces() RETURNS text
 AS 'MODULE_PATHNAME', 'lastfluss_export_interfaces' LANGUAGE C STABLE;
 COMMENT ON FUNCTION lastfluss.export_interfaces() IS
 'the interfaces as YAML, for import_interfaces()';
+
+CREATE FUNCTION lastfluss.import_knownlinks(file text, replace boolean DEFAULT false) RETURNS integer
+AS 'MODULE_PATHNAME', 'lastfluss_import_knownlinks' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss.import_knownlinks(text, boolean) IS
+'adds or updates the interfaces in a knownlinks file of AS-Stats, and with replace removes all others: the tag becomes the name; role, speed and count, which the file does not have, stay as they are; returns how many the file has; an error names line and field, and nothing is changed';
 
 CREATE FUNCTION lastfluss.import_settings(yaml text) RETURNS void
 AS 'MODULE_PATHNAME', 'lastfluss_import_settings' LANGUAGE C STRICT;
@@ -2224,6 +2231,546 @@ $$;
 COMMENT ON FUNCTION lastfluss.svg(text, interval, bigint, timestamptz, timestamptz, integer, integer) IS
 'draws traffic as lastfluss.plot() does, as an SVG document for a mail or a page: what comes in above the axis, what goes out below. width, height: in pixels. A bucket without any traffic is a gap. In psql: \pset format unaligned, \pset tuples_only on, SELECT lastfluss.svg(''DE-CIX'') \g picture.svg';
 
+/* Graphs: what the panels of the dashboards ask for */
+
+CREATE FUNCTION lastfluss._role_color(role text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Also dashboards/generate.pl.
+    SELECT CASE $1 WHEN 'transit' THEN '#e0752d' WHEN 'ixp' THEN '#3274d9' WHEN 'pni' THEN '#37872d'
+                   WHEN 'customer' THEN '#8f3bb8' WHEN 'core' THEN '#808080' ELSE '#bfa500' END;
+$$;
+COMMENT ON FUNCTION lastfluss._role_color(text) IS 'the colour of a role in graphs';
+
+CREATE FUNCTION lastfluss._graph_interfaces(OUT name text, OUT role text, OUT speed bigint, OUT color text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- Nothing for whoever may not read it, as lastfluss._interfaces().
+    IF has_table_privilege('lastfluss.interface', 'SELECT') THEN
+        RETURN QUERY
+        SELECT i.name, coalesce(min(i.role), 'none'), CASE WHEN count(i.speed) = count(*) THEN sum(i.speed)::bigint END, min(i.color)
+        FROM lastfluss.interface i GROUP BY 1;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._graph_interfaces() IS
+'the names of interfaces as graphs show them: of entries that share a name the first role and colour, and the sum of their speeds, null where one has none';
+
+CREATE FUNCTION lastfluss._graph_names(iface text[], role text[], since timestamptz, until timestamptz) RETURNS text[] LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_$
+DECLARE
+    names text[];
+BEGIN
+    IF $2 IS NULL THEN
+        RETURN $1;
+    END IF;
+    names := ARRAY(SELECT i.name FROM lastfluss._graph_interfaces() i WHERE i.role = ANY ($2) AND ($1 IS NULL OR i.name = ANY ($1)));
+    IF 'none' = ANY ($2) THEN
+        -- Traffic may be that of interfaces which are not configured any more.
+        EXECUTE format('SELECT $1 || array_agg(DISTINCT r.iface) FROM (%s) r WHERE r.iface IS NULL OR r.iface NOT IN (SELECT i.name FROM lastfluss._graph_interfaces() i)',
+                       lastfluss._rows($3, $4, NULL, $1, by_columns => '{iface}'))
+        INTO names USING names;
+    END IF;
+    RETURN names;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._graph_names(text[], text[], timestamptz, timestamptz) IS
+'the interfaces of these names and roles, as a filter for lastfluss._rows(); null: all. Those of the range that are not configured have the role none';
+
+CREATE FUNCTION lastfluss._health_table() RETURNS regclass
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.oid::regclass FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = left(t.relname, 56) || '_health'
+    WHERE t.oid = (SELECT s.relation FROM lastfluss._sources() s WHERE s.kind = 'table') AND has_table_privilege(c.oid, 'SELECT');
+$$;
+COMMENT ON FUNCTION lastfluss._health_table() IS 'traffic_health beside the table; null: it is not there, or the caller may not read it';
+
+CREATE FUNCTION lastfluss._graph_asn(rank bigint, asn bigint) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN $2 IS NULL THEN 'others' ELSE concat_ws(' ', to_char($1, 'FM00'), 'AS' || $2, left(lastfluss._asn_name($2), 24)) END;
+$$;
+COMMENT ON FUNCTION lastfluss._graph_asn(bigint, bigint) IS 'an AS in the legend of a graph';
+
+CREATE FUNCTION lastfluss._asn_country(asn bigint) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.country FROM lastfluss.asn a WHERE a.asn = $1;
+$$;
+COMMENT ON FUNCTION lastfluss._asn_country(bigint) IS 'the country of an AS, as lastfluss.asn has it';
+
+CREATE FUNCTION lastfluss.graph(since timestamptz, until timestamptz, step interval, by text DEFAULT 'interface', direction text DEFAULT NULL,
+    iface text[] DEFAULT NULL, role text[] DEFAULT NULL, remote_asn bigint DEFAULT NULL, local_asn bigint DEFAULT NULL,
+    n integer DEFAULT 20, measure text DEFAULT 'bandwidth',
+    OUT "time" timestamptz, OUT metric text, OUT value double precision)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off   -- compiling would take longer than the query
+AS $_$
+#variable_conflict use_column
+DECLARE
+    what    text := $11;
+    shown   boolean := CASE $5 WHEN 'in' THEN true WHEN 'not out' THEN true WHEN 'out' THEN false WHEN 'not in' THEN false END;
+    span    double precision := extract(epoch FROM $2 - $1);
+    step_   bigint;
+    grain   bigint;
+    first_  bigint;
+    last_   bigint;
+    key     text;
+    label   text;
+    names   text[] := lastfluss._graph_names($6, $7, $1, $2);
+    remotes bigint[] := CASE WHEN $8 IS NOT NULL THEN ARRAY[$8] END;
+    locals  bigint[] := CASE WHEN $9 IS NOT NULL THEN ARRAY[$9] END;
+    columns text[];
+    top     bigint[];
+    rows    text;
+    amount  text;
+    p       double precision;
+    whole   text := 'SELECT NULL::bigint AS at, NULL::boolean AS ingress, NULL::numeric AS bytes WHERE false';
+    spread  text := 'SELECT extract(epoch FROM r."time")::bigint AS at, 1::numeric AS part';
+    running text := 'SELECT NULL::bigint AS at WHERE false';
+    health  regclass := lastfluss._health_table();
+BEGIN
+    SELECT v.key, v.columns, v.label INTO key, columns, label
+    FROM (VALUES ('total',              '''total''', '{}'::text[], 'k.key'),
+                 ('interface',          'coalesce(r.iface, ''unknown'')', '{iface}', 'k.key'),
+                 ('role',               'coalesce(i.role, ''none'')', '{iface}', 'k.key'),
+                 ('role and interface', 'concat(coalesce(i.role, ''none''), '' · '', coalesce(r.iface, ''unknown''))', '{iface}', 'k.key'),
+                 ('family',             'coalesce(''IPv'' || r.family, ''other'')', '{family}', 'k.key'),
+                 ('remote asn',         'r.remote_asn::text', '{remote_asn}', 'lastfluss._graph_asn(array_position($6, k.key::bigint), k.key::bigint)'),
+                 ('local asn',          'r.local_asn::text', '{local_asn}', 'lastfluss._graph_asn(array_position($6, k.key::bigint), k.key::bigint)'))
+         v(name, key, columns, label)
+    WHERE v.name = $4;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'traffic cannot be drawn by this: %', coalesce('"' || $4 || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = 'Give total, interface, role, role and interface, family, remote asn or local asn.';
+    END IF;
+    IF $5 NOT IN ('in', 'out', 'not in', 'not out') THEN
+        RAISE EXCEPTION 'invalid direction: "%"', $5
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give in, out, not in or not out, or null for both.';
+    END IF;
+    IF what ~ '^\d+(\.\d+)?(st|nd|rd|th) percentile$' THEN
+        p := substring(what FROM '^[\d.]+')::double precision / 100;
+    END IF;
+    amount := CASE what WHEN 'bandwidth' THEN 'sum(c.bytes) * 8.0 / $1' WHEN 'packets' THEN 'sum(c.packets)::float8 / $1'
+                        WHEN 'flows' THEN 'sum(c.flows)::float8 / $1' WHEN 'peak' THEN 'max(c.peak)'
+                        WHEN 'utilisation' THEN 'sum(c.bytes) * 8.0 / $1 / min(c.speed)' WHEN 'share' THEN 'sum(c.bytes) / nullif(min(w.bytes), 0)'
+                        ELSE CASE WHEN p BETWEEN 0 AND 1 THEN 'sum(c.bytes) * 8.0 / $1' END END;
+    IF amount IS NULL THEN
+        RAISE EXCEPTION 'invalid measure: %', coalesce('"' || what || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = 'Give bandwidth, peak, packets, flows, utilisation, share, or a percentile such as 95th percentile.';
+    END IF;
+    IF what = 'utilisation' AND $4 NOT LIKE '%interface' THEN
+        RAISE EXCEPTION 'utilisation is that of interfaces'
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with by => ''interface'' or ''role and interface''.';
+    END IF;
+    IF p IS NOT NULL THEN
+        -- One value for the whole range, over the slots that bills know; by the hour where they would be too many.
+        RETURN QUERY
+            SELECT t.at, what || CASE WHEN b.metric LIKE '% in' THEN ' in' ELSE ' out' END, b.value
+            FROM (SELECT g.metric, percentile_disc(p) WITHIN GROUP (ORDER BY g.value) AS value
+                  FROM lastfluss.graph($1, least($2, now()), CASE WHEN span <= 40 * 86400 THEN interval '5 min' ELSE '1 hour' END, $4, $5, $6, $7, $8, $9, $10) g
+                  WHERE g.value IS NOT NULL GROUP BY 1) b
+            CROSS JOIN unnest(ARRAY[$1, least($2, now())]) AS t(at)
+            ORDER BY 1, 2;
+        RETURN;
+    END IF;
+
+    step_ := lastfluss._step(least($2, now()) - $1, $3);
+    first_ := floor(extract(epoch FROM $1) / step_) * step_;
+    last_ := ceil(extract(epoch FROM least($2, now())));
+    -- A rollup of ASes or interfaces together has no peaks within its buckets: finer ones are read for them.
+    grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
+    rows := format('SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%s) r',
+                   lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => columns || '{ingress}'));
+    IF $4 LIKE '%asn' THEN
+        -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
+        EXECUTE format('SELECT ARRAY(SELECT r.%1$I FROM (%2$s) r WHERE r.%1$I IS NOT NULL GROUP BY 1 ORDER BY sum(r.bytes) DESC, 1 LIMIT $1)',
+                       columns[1], lastfluss._rows($1, $2, NULL, names, remotes, locals, by_columns => columns))
+        INTO top USING greatest($10, 0);
+        rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
+                       ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
+                       ' FROM (%1$s) r CROSS JOIN LATERAL (VALUES (r.%2$I, 1), (NULL, -1)) AS o(asn, sign)'
+                       ' UNION ALL SELECT r."time", NULL, r.ingress, NULL, NULL, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
+                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows($1, $2, grain, names, top, locals, by_columns => '{remote_asn,ingress}')
+                                       ELSE lastfluss._rows($1, $2, grain, names, remotes, top, by_columns => '{local_asn,ingress}') END,
+                       columns[1], lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
+    END IF;
+    IF what = 'share' THEN
+        whole := format('SELECT extract(epoch FROM r."time")::bigint / $1 * $1 AS at, r.ingress, sum(r.bytes) AS bytes FROM (%s) r GROUP BY 1, 2',
+                        lastfluss._rows($1, $2, step_, names, by_columns => '{ingress}'));
+    END IF;
+    -- A row that stands for more than the step is laid over its buckets.
+    IF EXISTS (SELECT FROM lastfluss._pieces($1, $2, step_, false, true) s WHERE s.seconds > step_) THEN
+        spread := 'SELECT extract(epoch FROM r."time")::bigint + o AS at, CASE WHEN r.seconds > $1 THEN $1::numeric / r.seconds ELSE 1 END AS part'
+                  ' FROM generate_series(0, greatest(r.seconds - $1, 0), $1) AS o';
+    END IF;
+    IF health IS NOT NULL THEN
+        running := format('SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at FROM %s h'
+                          ' WHERE h.host IS NULL AND h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1', health);
+    END IF;
+
+    RETURN QUERY EXECUTE format($$
+WITH cell AS MATERIALIZED (
+    SELECT s.at AS exact, s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed,
+           sum(r.bytes * s.part) AS bytes, sum(r.packets * s.part) AS packets, sum(r.flows * s.part) AS flows, sum(r.peak::float8) AS peak
+    FROM (%2$s) r
+    LEFT JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
+    CROSS JOIN LATERAL (%7$s) s
+    GROUP BY 1, 3, 4
+), k AS MATERIALIZED (
+    SELECT k.key, %6$s AS label
+    FROM (SELECT c.key FROM cell c GROUP BY 1
+          HAVING (c.key IS NOT NULL OR sum(c.bytes) > 0) AND ($5 <> 'utilisation' OR max(c.speed) > 0)) k
+), whole AS (
+    %3$s
+), given AS (
+    SELECT c.at, c.ingress, c.key, greatest((%4$s)::float8, 0) AS amount
+    FROM cell c LEFT JOIN whole w ON w.at = c.at AND w.ingress = c.ingress
+    WHERE c.ingress = $4 OR $4 IS NULL
+    GROUP BY 1, 2, 3
+), running AS (
+    SELECT at FROM cell UNION %5$s
+), drawn AS (
+    SELECT g.at, g.ingress, k.label, g.amount FROM given g JOIN k ON coalesce(k.key, '') = coalesce(g.key, '')
+    UNION ALL
+    -- Who collected and saw nothing has seen 0; where nobody did, there is no value.
+    SELECT b.at, d.ingress, k.label, CASE WHEN n.at IS NOT NULL THEN 0 END
+    FROM generate_series($2, $3 - 1, $1) AS b(at) LEFT JOIN running n ON n.at = b.at
+    CROSS JOIN k CROSS JOIN (VALUES (true), (false)) AS d(ingress)
+    WHERE d.ingress = $4 OR $4 IS NULL
+)
+SELECT to_timestamp(d.at), d.label || CASE WHEN d.ingress THEN ' in' ELSE ' out' END, sum(d.amount)
+FROM drawn d GROUP BY d.at, d.label, d.ingress
+ORDER BY 1, 2$$,
+        key, rows, whole, amount, running, label, spread)
+    USING step_, first_, last_, shown, what, top;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph(timestamptz, timestamptz, interval, text, text, text[], text[], bigint, bigint, integer, text) IS
+'series to draw, for Grafana: a row for each bucket, series and direction, in the order of time.
+since, until, step: as in lastfluss.traffic(). by: total, interface, role, role and interface, family, remote asn or local asn. direction: in, out, not in, not out; null: both. iface, role, remote_asn, local_asn: only this traffic; role none is that of interfaces without one, and of those that are not configured (any more). n: how many ASes have series of their own, by their bytes in the range; the others are one. measure: bandwidth; peak (the largest mean in the bucket: of intervals, of five minutes where rollups serve them, or of hours in more than 40 days); packets and flows per second; utilisation (of the speed, with by interface or role and interface, where it is known); share (of the traffic of these interfaces in this direction); or a percentile, such as 95th percentile: of slots of five minutes, or hours in more than 40 days, at both ends of the range.
+metric: what it is, then in or out. value: 0 in buckets without such traffic in which the collector ran (traffic_health) or had other traffic of what is asked for; null where it did not run. Rows that are coarser than the step, as retention has left them, are laid over their buckets evenly';
+
+CREATE FUNCTION lastfluss.graph_interfaces(since timestamptz, until timestamptz, role text[] DEFAULT NULL, iface text[] DEFAULT NULL,
+    remote_asn bigint DEFAULT NULL,
+    OUT interface text, OUT belongs_to text, OUT speed bigint, OUT "in" double precision, OUT "out" double precision,
+    OUT peak_in double precision, OUT peak_out double precision, OUT utilisation_in double precision, OUT utilisation_out double precision,
+    OUT bytes_in bigint, OUT bytes_out bigint)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+DECLARE
+    names   text[] := lastfluss._graph_names($4, $3, $1, $2);
+    remotes bigint[] := CASE WHEN $5 IS NOT NULL THEN ARRAY[$5] END;
+BEGIN
+    RETURN QUERY EXECUTE format($$
+WITH total AS (
+    SELECT r.iface, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::bigint AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::bigint AS bytes_out
+    FROM (%1$s) r GROUP BY 1
+), peak AS (
+    SELECT t.iface, max(t.peak) FILTER (WHERE t.ingress) AS peak_in, max(t.peak) FILTER (WHERE NOT t.ingress) AS peak_out
+    FROM (SELECT r.iface, r.ingress, sum(r.peak::float8) AS peak FROM (%2$s) r GROUP BY 1, 2, r."time") t GROUP BY 1
+)
+SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_in * 8.0 / $1, t.bytes_out * 8.0 / $1, coalesce(p.peak_in, 0), coalesce(p.peak_out, 0),
+       t.bytes_in * 8.0 / $1 / i.speed, t.bytes_out * 8.0 / $1 / i.speed, t.bytes_in, t.bytes_out
+FROM total t LEFT JOIN peak p ON p.iface IS NOT DISTINCT FROM t.iface LEFT JOIN lastfluss._graph_interfaces() i ON i.name = t.iface
+ORDER BY t.bytes_in::numeric + t.bytes_out DESC, 1$$,
+        lastfluss._rows($1, $2, NULL, names, remotes, by_columns => '{iface,ingress}'),
+        lastfluss._rows($1, $2, least(lastfluss._step($2 - $1, NULL), lastfluss._step(NULL, CASE WHEN $2 - $1 > interval '40 days' THEN interval '1 hour' ELSE '5 min' END)),
+                        names, remotes, by_columns => '{iface,ingress}'))
+    USING extract(epoch FROM $2 - $1)::float8;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph_interfaces(timestamptz, timestamptz, text[], text[], bigint) IS
+'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph()';
+
+CREATE FUNCTION lastfluss.graph_top(since timestamptz, until timestamptz, by text, n integer, iface text[] DEFAULT NULL,
+    OUT rank integer, OUT asn bigint, OUT name text, OUT country text, OUT "in" double precision, OUT "out" double precision,
+    OUT bytes_in bigint, OUT bytes_out bigint, OUT share double precision, OUT label text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+BEGIN
+    IF $3 IS NULL OR $3 NOT IN ('remote asn', 'local asn') THEN
+        RAISE EXCEPTION 'there is no list by this: %', coalesce('"' || $3 || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'Give remote asn or local asn.';
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH summed AS (
+    SELECT r.%1$I AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0) AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0) AS bytes_out, sum(r.bytes) AS bytes
+    FROM (%2$s) r GROUP BY 1
+), ranked AS (
+    SELECT s.*, CASE WHEN s.asn IS NOT NULL THEN row_number() OVER (PARTITION BY s.asn IS NULL ORDER BY s.bytes DESC, s.asn) END AS place FROM summed s
+), shown AS (
+    SELECT CASE WHEN place <= $1 THEN place END AS place, CASE WHEN place <= $1 THEN asn END AS asn,
+           sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out, sum(bytes) AS bytes
+    FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
+)
+SELECT s.place::integer, s.asn, CASE WHEN s.asn IS NULL THEN 'all the others' ELSE lastfluss._asn_name(s.asn) END, lastfluss._asn_country(s.asn),
+       s.bytes_in::float8 * 8 / $2, s.bytes_out::float8 * 8 / $2, s.bytes_in::bigint, s.bytes_out::bigint, (s.bytes / sum(s.bytes) OVER ())::float8,
+       CASE WHEN s.asn IS NOT NULL THEN lastfluss._graph_asn(NULL, s.asn) END
+FROM shown s ORDER BY 1 NULLS LAST$$,
+        replace($3, ' ', '_'), lastfluss._rows($1, $2, NULL, $5, by_columns => ARRAY[replace($3, ' ', '_'), 'ingress']))
+    USING greatest($4, 0), extract(epoch FROM $2 - $1)::float8;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph_top(timestamptz, timestamptz, text, integer, text[]) IS
+'the ASes with the most bytes in a range, remote asn or local asn, and a last row for all the others: mean bandwidth in bit/s, bytes of the intervals that begin in the range, and the part of all traffic. iface: only this traffic; null: all. lastfluss.top_asns() is the same to read';
+
+CREATE FUNCTION lastfluss._graph_search(search text, OUT asn bigint)
+RETURNS SETOF bigint LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.asn FROM lastfluss.asn a
+    WHERE a.asn::text LIKE regexp_replace($1, '^as', '', 'i') || '%' OR strpos(lower(a.name), lower($1)) > 0
+    ORDER BY a.asn LIMIT 10000;
+$$;
+COMMENT ON FUNCTION lastfluss._graph_search(text) IS 'ASes whose number begins so, or whose name has this';
+
+CREATE FUNCTION lastfluss.graph_search(search text, since timestamptz, until timestamptz, OUT asn bigint, OUT label text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+DECLARE
+    wanted text := btrim(coalesce($1, ''));
+    number text := substring(wanted FROM '(?i)^(?:as)?\s*(\d{1,10})$');
+    found  bigint[];
+BEGIN
+    IF wanted <> '' THEN
+        found := ARRAY(SELECT s.asn FROM lastfluss._graph_search(wanted) s);
+        -- A number need not have a name.
+        IF number::bigint <= 4294967295 AND number::bigint <> ALL (found) THEN
+            found := found || number::bigint;
+        END IF;
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH summed AS (
+    SELECT r.remote_asn AS asn, sum(r.bytes) AS bytes FROM (%s) r WHERE r.remote_asn IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 200
+)
+SELECT a.asn, lastfluss._graph_asn(NULL, a.asn)
+FROM (SELECT s.asn, s.bytes FROM summed s UNION ALL SELECT f, 0 FROM unnest($1) f WHERE f NOT IN (SELECT s.asn FROM summed s)) a
+ORDER BY a.asn <> $2 NULLS LAST, a.bytes DESC, 1 LIMIT 200$$,
+        lastfluss._rows($2, $3, NULL, NULL, found, by_columns => '{remote_asn}'))
+    USING found, number::bigint;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph_search(text, timestamptz, timestamptz) IS
+'ASes to choose from: those whose number begins as told, with or without AS, or whose name has the text, at most 200; first the very number, then those with the most bytes in the range. Empty: of all';
+
+CREATE FUNCTION lastfluss.graph_peering(since timestamptz, until timestamptz, n integer DEFAULT 20,
+    OUT rank integer, OUT asn bigint, OUT name text, OUT label text, OUT transit double precision, OUT peering double precision, OUT transit_share double precision)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY EXECUTE format($$
+SELECT (row_number() OVER (ORDER BY s.bytes DESC, s.asn))::integer, s.asn, lastfluss._asn_name(s.asn), lastfluss._graph_asn(NULL, s.asn),
+       s.transit * 8 / $2, (s.bytes - s.transit) * 8 / $2, s.transit / nullif(s.bytes, 0)
+FROM (SELECT r.remote_asn AS asn, sum(r.bytes)::float8 AS bytes, coalesce(sum(r.bytes) FILTER (WHERE i.role = 'transit'), 0)::float8 AS transit
+      FROM (%s) r JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
+      WHERE r.remote_asn > 0 GROUP BY 1 HAVING sum(r.bytes) > 0 ORDER BY 2 DESC, 1 LIMIT $1) s
+ORDER BY 1$$,
+        lastfluss._rows($1, $2, NULL, lastfluss._graph_names(NULL, '{transit,ixp,pni}', $1, $2), by_columns => '{iface,remote_asn}'))
+    USING greatest($3, 0), extract(epoch FROM $2 - $1)::float8;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph_peering(timestamptz, timestamptz, integer) IS
+'how the largest ASes are reached: mean bandwidth in bit/s by transit and by peering (roles ixp and pni), both directions, and the part of transit';
+
+CREATE FUNCTION lastfluss.graph_billing(month date, iface text[] DEFAULT NULL, percent double precision DEFAULT 95,
+    OUT interface text, OUT "in" double precision, OUT "out" double precision, OUT billed double precision, OUT speed bigint, OUT utilisation double precision)
+RETURNS SETOF record LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT p.iface, max(p.percentile) FILTER (WHERE p.ingress), max(p.percentile) FILTER (WHERE NOT p.ingress),
+           max(p.percentile), min(i.speed), max(p.percentile) / min(i.speed)
+    FROM lastfluss.percentile(NULL, $1, $3 / 100) p LEFT JOIN lastfluss._graph_interfaces() i ON i.name = p.iface
+    WHERE p.iface = ANY ($2) OR $2 IS NULL
+    GROUP BY 1 ORDER BY 1;
+$$;
+COMMENT ON FUNCTION lastfluss.graph_billing(date, text[], double precision) IS
+'the percentile of a month for each interface (lastfluss.percentile()), and the larger of the two directions, also as a part of the speed';
+
+CREATE FUNCTION lastfluss.graph_health(since timestamptz, until timestamptz, step interval,
+    OUT "time" timestamptz, OUT host text, OUT datagrams double precision, OUT records double precision, OUT lost double precision,
+    OUT dropped double precision, OUT undecoded double precision, OUT unmatched double precision, OUT unknown_sampling double precision, OUT late_bytes double precision)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+DECLARE
+    step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
+    health regclass := lastfluss._health_table();
+BEGIN
+    IF health IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH seen AS MATERIALIZED (
+    SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, coalesce(host(h.host), 'collector') AS host,
+           sum(h.datagrams) AS datagrams, sum(h.records) AS records, sum(h.lost) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
+           sum(h.unmatched) AS unmatched, sum(h.unknown_sampling) AS unknown_sampling, sum(h.late_bytes) AS late_bytes
+    FROM %s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1, 2
+)
+SELECT to_timestamp(b.at), n.host, s.datagrams::float8 / $1, s.records::float8 / $1, s.lost::float8 / $1, s.dropped::float8 / $1,
+       s.undecoded::float8 / $1, s.unmatched::float8 / $1, s.unknown_sampling::float8 / $1, s.late_bytes::float8 / $1
+FROM generate_series($2, $3 - 1, $1) AS b(at) CROSS JOIN (SELECT DISTINCT seen.host FROM seen) n LEFT JOIN seen s ON s.at = b.at AND s.host = n.host
+ORDER BY 1, 2$$, health)
+    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.graph_health(timestamptz, timestamptz, interval) IS
+'traffic_health in buckets of a step, per second: a row for each bucket and host (collector: the row without a host); null where nothing was noted';
+
+CREATE FUNCTION lastfluss.losses(since timestamptz, until timestamptz, step interval,
+    OUT "time" timestamptz, OUT time_end timestamptz, OUT text text, OUT tags text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $_$
+#variable_conflict use_column
+DECLARE
+    step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
+    health regclass := lastfluss._health_table();
+BEGIN
+    IF health IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE format($$
+WITH seen AS (
+    SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, greatest(sum(h.lost), 0) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
+           string_agg(DISTINCT host(h.host), ', ') FILTER (WHERE h.lost > 0 OR h.undecoded > 0) AS hosts
+    FROM %s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
+), bucket AS (
+    SELECT b.at, s.lost, s.dropped, s.undecoded, s.hosts,
+           CASE WHEN s.at IS NULL THEN 'gap' WHEN s.lost > 0 OR s.dropped > 0 OR s.undecoded > 0 THEN 'loss' END AS kind
+    FROM (SELECT generate_series(min(at), max(at), $1) AS at FROM seen) b LEFT JOIN seen s ON s.at = b.at
+), island AS (
+    SELECT k.*, k.at - row_number() OVER (PARTITION BY k.kind ORDER BY k.at) * $1 AS island FROM bucket k WHERE k.kind IS NOT NULL
+)
+SELECT to_timestamp(min(at)), to_timestamp(max(at) + $1),
+       CASE kind WHEN 'gap' THEN 'nobody collected'
+                 ELSE concat_ws(', ', nullif(sum(lost), 0) || ' lost', nullif(sum(dropped), 0) || ' dropped by the kernel', nullif(sum(undecoded), 0) || ' not decoded')
+                      || coalesce(' (' || (SELECT string_agg(DISTINCT x, ', ') FROM unnest(array_agg(hosts)) x) || ')', '') END,
+       kind
+FROM island GROUP BY kind, island ORDER BY 1$$, health)
+    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.losses(timestamptz, timestamptz, interval) IS
+'when data was lost, for annotations of graphs: loss (datagrams or records that were lost, dropped or could not be decoded, as traffic_health has them) and gap (nothing was noted: the collector did not run), in buckets of a step, those in a row together';
+
+CREATE FUNCTION lastfluss._shade(color text, part double precision) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT '#' || string_agg(lpad(to_hex(round(c + (235 - c) * $2)::integer), 2, '0'), '' ORDER BY i)
+    FROM (SELECT i, get_byte(decode(substr($1, 2), 'hex'), i) AS c FROM generate_series(0, 2) i) channel;
+$$;
+COMMENT ON FUNCTION lastfluss._shade(text, double precision) IS 'a lighter shade of a colour: part 0 is the colour itself, 1 is nearly white';
+
+CREATE FUNCTION lastfluss._dashboard_panel(id integer, title text, description text, grid jsonb, filter text, overrides jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $_$
+    SELECT jsonb_build_object(
+        'id', $1, 'type', 'timeseries', 'title', $2, 'description', coalesce($3, ''), 'gridPos', $4, 'interval', '1m', 'maxDataPoints', 360,
+        'datasource', source.ref,
+        'targets', (SELECT jsonb_agg(jsonb_build_object('refId', t.ref, 'datasource', source.ref, 'format', 'time_series', 'rawQuery', true, 'editorMode', 'code',
+                        'rawSql', format(E'SELECT time, metric, value\nFROM lastfluss.graph($__timeFrom(), $__timeTo(), ''$__interval'', by => ''interface'', %s, direction => ''%s'')\nORDER BY 1, 2',
+                                         $5, t.direction)) ORDER BY t.ref)
+                    FROM (VALUES ('A', '$above'), ('B', 'not $above')) t(ref, direction)),
+        'fieldConfig', jsonb_build_object(
+            'defaults', jsonb_build_object('unit', 'bps', 'color', jsonb_build_object('mode', 'palette-classic'), 'mappings', '[]'::jsonb,
+                'thresholds', '{"mode": "absolute", "steps": [{"value": null, "color": "green"}]}'::jsonb,
+                'custom', '{"drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 1, "fillOpacity": 70, "gradientMode": "none",
+                            "showPoints": "never", "pointSize": 4, "spanNulls": false, "insertNulls": false, "barAlignment": 0,
+                            "stacking": {"mode": "normal", "group": "A"}, "axisPlacement": "auto", "axisLabel": "", "axisColorMode": "text",
+                            "axisBorderShow": false, "axisCenteredZero": false, "scaleDistribution": {"type": "linear"},
+                            "hideFrom": {"legend": false, "tooltip": false, "viz": false}, "thresholdsStyle": {"mode": "off"}}'::jsonb),
+            'overrides', '[{"matcher": {"id": "byFrameRefID", "options": "B"}, "properties": [{"id": "custom.transform", "value": "negative-Y"}]}]'::jsonb || $6),
+        'options', '{"legend": {"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["mean", "max"]},
+                     "tooltip": {"mode": "multi", "sort": "desc"}}'::jsonb)
+    FROM (SELECT '{"type": "grafana-postgresql-datasource", "uid": "${datasource}"}'::jsonb AS ref) source;
+$_$;
+COMMENT ON FUNCTION lastfluss._dashboard_panel(integer, text, text, jsonb, text, jsonb) IS 'part of dashboard(): a panel as those of dashboards/';
+
+CREATE FUNCTION lastfluss.dashboard(name text) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_$
+DECLARE
+    panels    jsonb := '[]';
+    overrides jsonb;
+    place     integer := 0;
+    part      record;
+BEGIN
+    IF $1 IS DISTINCT FROM 'interfaces' THEN
+        RAISE EXCEPTION 'there is no dashboard % to generate', coalesce('"' || $1 || '"', 'null')
+        USING ERRCODE = 'invalid_parameter_value',
+              HINT = 'Give interfaces; the other dashboards do not depend on the configuration, and are files.';
+    END IF;
+
+    -- An interface has its own colour, or a shade of its role's.
+    SELECT coalesce(jsonb_agg(jsonb_build_object('matcher', jsonb_build_object('id', 'byRegexp', 'options', format('/^%s (in|out)$/', regexp_replace(i.name, '([^[:alnum:] _])', '\\\1', 'g'))),
+                              'properties', jsonb_build_array(jsonb_build_object('id', 'color', 'value',
+                                  jsonb_build_object('mode', 'fixed', 'fixedColor', coalesce(i.color, lastfluss._shade(lastfluss._role_color(i.role), i.shade)))))) ORDER BY i.role, i.name), '[]')
+    INTO overrides
+    FROM (SELECT g.*, 0.7 * (row_number() OVER (PARTITION BY g.role ORDER BY g.name) - 1) / count(*) OVER (PARTITION BY g.role) AS shade
+          FROM lastfluss._graph_interfaces() g) i;
+
+    panels := panels || lastfluss._dashboard_panel(1, 'All interfaces ($above above)', NULL, '{"x": 0, "y": 0, "w": 24, "h": 11}', 'role => NULL', overrides);
+    FOR part IN
+        SELECT g.role, count(*) AS interfaces FROM lastfluss._graph_interfaces() g GROUP BY 1 ORDER BY 1
+    LOOP
+        panels := panels || lastfluss._dashboard_panel(2 + place, CASE WHEN part.role IN ('ixp', 'pni') THEN upper(part.role) ELSE upper(left(part.role, 1)) || substr(part.role, 2) END || ' ($above above)', format('%s interfaces', part.interfaces),
+            jsonb_build_object('x', 12 * (place % 2), 'y', 11 + 9 * (place / 2), 'w', 12, 'h', 9),
+            format('role => ARRAY[%L]', part.role), overrides);
+        place := place + 1;
+    END LOOP;
+
+    RETURN jsonb_build_object(
+        'uid', 'lastfluss-generated', 'title', 'Interfaces by role', 'description', 'Generated by lastfluss.dashboard(''interfaces'') from the configuration.',
+        'tags', '["lastfluss"]'::jsonb, 'schemaVersion', 42, 'version', 1, 'editable', true, 'graphTooltip', 1, 'timezone', 'browser',
+        'fiscalYearStartMonth', 0, 'refresh', '1m', 'time', '{"from": "now-24h", "to": "now"}'::jsonb, 'timepicker', '{}'::jsonb,
+        'links', '[{"type": "dashboards", "title": "Lastfluss", "tags": ["lastfluss"], "icon": "external link", "tooltip": "", "url": "",
+                    "asDropdown": true, "includeVars": false, "keepTime": true, "targetBlank": false}]'::jsonb,
+        'templating', '{"list": [
+            {"type": "datasource", "name": "datasource", "label": "Data source", "query": "grafana-postgresql-datasource", "regex": "", "refresh": 1,
+             "current": {"text": "", "value": ""}, "options": [], "hide": 0, "includeAll": false, "multi": false},
+            {"type": "custom", "name": "above", "label": "Above the axis", "query": "in : in,out : out", "hide": 0, "includeAll": false, "multi": false,
+             "current": {"text": "in", "value": "in"},
+             "options": [{"text": "in", "value": "in", "selected": true}, {"text": "out", "value": "out", "selected": false}]}]}'::jsonb,
+        'annotations', jsonb_build_object('list', jsonb_build_array(jsonb_build_object(
+            'name', 'Data lost', 'enable', true, 'hide', false, 'iconColor', 'red',
+            'datasource', '{"type": "grafana-postgresql-datasource", "uid": "${datasource}"}'::jsonb,
+            'target', jsonb_build_object('refId', 'Anno', 'format', 'table', 'rawQuery', true, 'editorMode', 'code',
+                'datasource', '{"type": "grafana-postgresql-datasource", "uid": "${datasource}"}'::jsonb,
+                'rawSql', E'SELECT time, time_end AS timeend, text, tags\nFROM lastfluss.losses($__timeFrom(), $__timeTo(), ''$__interval'')\nORDER BY 1')))),
+        'panels', panels);
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.dashboard(text) IS
+'a dashboard for Grafana, as JSON, of the configuration as it is: with interfaces, all interfaces, and those of each role, in their own colours or shades of their role''s. The others, and a data source, are files: dashboards/ and examples/grafana/';
+
 CREATE FUNCTION lastfluss.grant_read(role regrole, live boolean DEFAULT true) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2231,7 +2778,10 @@ DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
         '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
-        '_series', '_scale', '_ticks', '_cell', '_title', '_xml'];
+        '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
+        '_role_color', '_graph_interfaces', '_graph_names', '_health_table', '_graph_asn', '_asn_country', 'graph',
+        'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',
+        'losses', '_shade', '_dashboard_panel', 'dashboard'];
     relation text;
 BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
@@ -2243,12 +2793,15 @@ BEGIN
     END LOOP;
     IF $2 THEN
         EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.interface, lastfluss.asn TO %s', $1);
+        IF lastfluss._health_table() IS NOT NULL THEN
+            EXECUTE format('GRANT SELECT ON %s TO %s', lastfluss._health_table(), $1);
+        END IF;
         EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
     END IF;
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.grant_read(regrole, boolean) IS
-'lets a role ask: USAGE on the schema, EXECUTE on the answers, SELECT on the table of the traffic and its rollups that are there, and with live on lastfluss.live, interface and asn too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
+'lets a role ask: USAGE on the schema, EXECUTE on the answers and graphs, SELECT on the table of the traffic and its rollups that are there, and with live on lastfluss.live, interface, asn and traffic_health too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
 
 /* Captures */
 
@@ -2324,6 +2877,8 @@ BEGIN
         field := 'role'; value := NEW.role; advice := 'Give transit, ixp, pni, customer, core or your own word, or null.';
     WHEN NEW.speed < 1 THEN
         field := 'speed'; value := NEW.speed; advice := 'Give the speed in bit/s, or null.';
+    WHEN NEW.color !~ '^#[0-9A-Fa-f]{6}$' THEN
+        field := 'color'; value := NEW.color; advice := 'Give it as # and six hexadecimal digits, such as #1f78b4, or null.';
     ELSE
         RETURN NEW;
     END CASE;

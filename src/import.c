@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <sys/socket.h>
 
 #include "fmgr.h"
@@ -247,6 +248,52 @@ import_fields(Import *import, const YamlNode *mapping, const ImportField *fields
 							psprintf("field \"%s\" is missing", fields[i].name));
 	}
 	return import->errors == errors;
+}
+
+/*
+ * Lines.
+ */
+
+void
+import_lines_begin(ImportLines *lines, const text *file)
+{
+	lines->next = text_to_cstring(file);
+	lines->number = 0;
+	if (strncmp(lines->next, "\xEF\xBB\xBF", 3) == 0)	/* byte order mark */
+		lines->next += 3;
+}
+
+char *
+import_trim(char *value)
+{
+	char	   *end;
+
+	while (isspace((unsigned char) *value))
+		value++;
+	end = value + strlen(value);
+	while (end > value && isspace((unsigned char) end[-1]))
+		end--;
+	*end = '\0';
+	return value;
+}
+
+char *
+import_next_line(ImportLines *lines)
+{
+	while (lines->next)
+	{
+		char	   *line = lines->next;
+		char	   *end = strchr(line, '\n');
+
+		if (end)
+			*end = '\0';
+		lines->next = end ? end + 1 : NULL;
+		lines->number++;
+		line = import_trim(line);
+		if (*line != '\0' && *line != '#' && *line != ';')
+			return line;
+	}
+	return NULL;
 }
 
 /*

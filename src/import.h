@@ -1,7 +1,7 @@
 /*
  * import.h
- *	  What interfaces.yaml and settings.yaml have in common: fields, and errors
- *	  that name the line.
+ *	  What the files that can be imported have in common: fields, lines, and
+ *	  errors that name the line.
  *
  * A file is read and checked as a whole before anything is written; one error
  * names all that is wrong with it.  What only the tables' triggers and the
@@ -78,6 +78,21 @@ typedef struct ImportValue
 /* Takes the fields of a mapping into "values"; false when they cannot be used. */
 extern bool import_fields(Import *import, const YamlNode *mapping,
 						  const ImportField *fields, int count, ImportValue *values);
+
+/* A file as lines. */
+typedef struct ImportLines
+{
+	char	   *next;			/* NULL: there is none */
+	int			number;			/* of the line given last */
+} ImportLines;
+
+extern void import_lines_begin(ImportLines *lines, const text *file);
+
+/* The next line that is not empty and no comment, without blanks around; NULL at the end. */
+extern char *import_next_line(ImportLines *lines);
+
+/* Cuts off the blanks around. */
+extern char *import_trim(char *value);
 
 /* Single values; false when they are none. */
 extern bool import_number(const char *value, int64 min, int64 max, int64 *number);

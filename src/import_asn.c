@@ -26,59 +26,6 @@
 
 #define IMPORT_CHUNK	10000	/* rows written by one statement */
 
-/*
- * Lines.
- */
-
-typedef struct ImportLines
-{
-	char	   *next;			/* NULL: there is none */
-	int			number;			/* of the line given last */
-} ImportLines;
-
-static void
-import_lines_begin(ImportLines *lines, const text *file)
-{
-	lines->next = text_to_cstring(file);
-	lines->number = 0;
-	if (strncmp(lines->next, "\xEF\xBB\xBF", 3) == 0)	/* byte order mark */
-		lines->next += 3;
-}
-
-static char *
-import_trim(char *value)
-{
-	char	   *end;
-
-	while (isspace((unsigned char) *value))
-		value++;
-	end = value + strlen(value);
-	while (end > value && isspace((unsigned char) end[-1]))
-		end--;
-	*end = '\0';
-	return value;
-}
-
-/* The next line that is not empty and no comment, without blanks around; NULL at the end. */
-static char *
-import_next_line(ImportLines *lines)
-{
-	while (lines->next)
-	{
-		char	   *line = lines->next;
-		char	   *end = strchr(line, '\n');
-
-		if (end)
-			*end = '\0';
-		lines->next = end ? end + 1 : NULL;
-		lines->number++;
-		line = import_trim(line);
-		if (*line != '\0' && *line != '#' && *line != ';')
-			return line;
-	}
-	return NULL;
-}
-
 /* "64500" or "AS64500", whatever follows; NULL where it is none. */
 static char *
 import_as(char *value, int64 *as)

@@ -10,31 +10,11 @@
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 
-#include "import.h"
+#include "import_interfaces.h"
 #include "lastfluss.h"
 
-/*
- * The columns of lastfluss.interface, in the order in which they are exported;
- * the ranges are those of lastfluss._check_interface().
- */
-
-enum
-{
-	INTERFACE_NAME,
-	INTERFACE_HOST,
-	INTERFACE_ID,
-	INTERFACE_SAMPLE,
-	INTERFACE_SAMPLE_OUT,
-	INTERFACE_VLAN,
-	INTERFACE_ROLE,
-	INTERFACE_SPEED,
-	INTERFACE_COUNT,
-	INTERFACE_DESCRIPTION,
-	INTERFACE_FIELDS
-};
-
+/* The ranges are those of lastfluss._check_interface(). */
 static const ImportField interface_fields[INTERFACE_FIELDS] = {
 	{"name", IMPORT_TEXT, 1, 255, true},
 	{"host", IMPORT_ADDRESS, 0, 0, true},
@@ -45,22 +25,11 @@ static const ImportField interface_fields[INTERFACE_FIELDS] = {
 	{"role", IMPORT_TEXT, 1, IMPORT_ANY_LENGTH, false},
 	{"speed", IMPORT_NUMBER, 1, PG_INT64_MAX, false},
 	{"count", IMPORT_TEXT, 1, IMPORT_ANY_LENGTH, false},
-	{"description", IMPORT_TEXT, 0, IMPORT_ANY_LENGTH, false}
+	{"description", IMPORT_TEXT, 0, IMPORT_ANY_LENGTH, false},
+	{"color", IMPORT_TEXT, 1, IMPORT_ANY_LENGTH, false}
 };
 
-#define INTERFACE_COLUMNS	"name, host, id, sample, sample_out, vlan, role, speed, count, description"
-
-typedef struct ImportInterface
-{
-	int			line;
-	ImportValue values[INTERFACE_FIELDS];
-} ImportInterface;
-
-typedef struct ImportInterfaces
-{
-	int			count;
-	ImportInterface *rows;
-} ImportInterfaces;
+#define INTERFACE_COLUMNS	"name, host, id, sample, sample_out, vlan, role, speed, count, description, color"
 
 /*
  * A sampling rate of 0 is none: as the exporter says.  The original multiplied
@@ -87,15 +56,15 @@ typedef struct ImportSeen
 	int			line;
 } ImportSeen;
 
-static HTAB *
-import_seen_table(void)
+HTAB *
+import_seen_interfaces(void)
 {
 	HASHCTL		control = {.keysize = sizeof(ImportKey),.entrysize = sizeof(ImportSeen),.hcxt = CurrentMemoryContext};
 
 	return hash_create("lastfluss interfaces", 256, &control, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 }
 
-static void
+void
 import_check_duplicate(Import *import, HTAB *seen, const ImportInterface *row)
 {
 	const ImportValue *values = row->values;
@@ -149,7 +118,7 @@ static void
 import_read_interfaces(Import *import, const text *yaml, ImportInterfaces *interfaces)
 {
 	YamlNode   *root = yaml_read(import->what, yaml);
-	HTAB	   *seen = import_seen_table();
+	HTAB	   *seen = import_seen_interfaces();
 	int			i = 0;
 
 	if (root->kind != YAML_KIND_LIST)
@@ -238,7 +207,7 @@ import_upsert(SPIPlanPtr plan, const ImportInterface *row)
 
 /* A statement for each row, so that an error can name the line. */
 static void
-import_write_interfaces(Import *import, const ImportInterfaces *interfaces)
+import_upsert_all(Import *import, const ImportInterfaces *interfaces, const char *updates)
 {
 	Oid			types[INTERFACE_FIELDS];
 	SPIPlanPtr	plan;
@@ -246,13 +215,10 @@ import_write_interfaces(Import *import, const ImportInterfaces *interfaces)
 
 	for (int i = 0; i < INTERFACE_FIELDS; i++)
 		types[i] = import_type_oid(interface_fields[i].type);
-	plan = import_prepare("INSERT INTO lastfluss.interface (" INTERFACE_COLUMNS ")"
-						  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, 'both'), $10)"
-						  " ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO UPDATE SET"
-						  " name = excluded.name, sample = excluded.sample,"
-						  " sample_out = excluded.sample_out, role = excluded.role,"
-						  " speed = excluded.speed, count = excluded.count,"
-						  " description = excluded.description",
+	plan = import_prepare(psprintf("INSERT INTO lastfluss.interface (" INTERFACE_COLUMNS ")"
+								   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, 'both'), $10, $11)"
+								   " ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO UPDATE SET %s",
+								   updates),
 						  INTERFACE_FIELDS, types);
 	import_push_place(&place, import);
 	for (int i = 0; i < interfaces->count; i++)
@@ -262,6 +228,17 @@ import_write_interfaces(Import *import, const ImportInterfaces *interfaces)
 		import_upsert(plan, &interfaces->rows[i]);
 	}
 	import_pop_place(&place);
+}
+
+void
+import_write_interfaces(Import *import, const ImportInterfaces *interfaces, bool replace,
+						const char *updates)
+{
+	SPI_connect();
+	if (replace)
+		import_delete_others(interfaces);
+	import_upsert_all(import, interfaces, updates);
+	SPI_finish();
 }
 
 /*
@@ -277,11 +254,11 @@ lastfluss_import_interfaces(PG_FUNCTION_ARGS)
 	lastfluss_require_preload();
 	import_begin(&import, "interfaces file");
 	import_read_interfaces(&import, PG_GETARG_TEXT_PP(0), &interfaces);
-	SPI_connect();
-	if (PG_GETARG_BOOL(1))
-		import_delete_others(&interfaces);
-	import_write_interfaces(&import, &interfaces);
-	SPI_finish();
+	import_write_interfaces(&import, &interfaces, PG_GETARG_BOOL(1),
+							"name = excluded.name, sample = excluded.sample,"
+							" sample_out = excluded.sample_out, role = excluded.role,"
+							" speed = excluded.speed, count = excluded.count,"
+							" description = excluded.description, color = excluded.color");
 	PG_RETURN_INT32(interfaces.count);
 }
 

@@ -84,6 +84,7 @@ look_for_tools()
 		have softflowd || missing_optional+=(softflowd)
 		have pmacctd || missing_optional+=(pmacct)
 		have ip || missing_optional+=(iproute2)
+		have rrdtool || missing_optional+=(rrdtool)
 	fi
 	if [ "$purpose" = bench ]
 	then

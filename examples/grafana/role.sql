@@ -1,0 +1,16 @@
+-- A role for Grafana, which reads and may nothing else.  In the collector's database, when
+-- it has written for the first time (traffic and its rollups must be there):
+--
+--   psql -d lastfluss -f examples/grafana/role.sql
+--   psql -d lastfluss -c '\password grafana'
+
+CREATE ROLE grafana LOGIN;
+ALTER ROLE grafana SET default_transaction_read_only = on;
+ALTER ROLE grafana SET statement_timeout = '60s';
+
+-- The answers and graphs, and what they read.
+SELECT lastfluss.grant_read('grafana');
+
+-- The dashboard "Collector health": the status, and counters to compare with.
+GRANT pg_monitor TO grafana;
+GRANT SELECT ON lastfluss.counters TO grafana;

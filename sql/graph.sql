@@ -1,0 +1,107 @@
+/*
+ * graph() and its relatives, which the dashboards ask: on a table of a few rows, without
+ * rollups and without a collector.  Exact sums on a filled database are in t/071_dashboards.pl.
+ */
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS lastfluss;
+SET client_min_messages = error;    -- the collector's database is another one
+\set SHOW_CONTEXT never
+\pset null (null)
+SET timezone = 'UTC';
+DELETE FROM lastfluss.interface;
+DELETE FROM lastfluss.asn;
+
+-- Without a table there is nothing.
+SELECT lastfluss.set('table', 'drawn');
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour');
+SELECT * FROM lastfluss.graph_health('2024-03-01', '2024-03-02', '1 hour');
+SELECT * FROM lastfluss.losses('2024-03-01', '2024-03-02', '1 hour');
+
+CREATE TABLE drawn (id bigserial, "time" timestamptz NOT NULL, bandwidth real NOT NULL, iface text, ingress boolean NOT NULL,
+    remote_asn bigint, local_asn bigint, family smallint, bytes bigint, packets bigint, flows bigint);
+CREATE TABLE drawn_health ("time" timestamptz NOT NULL, host inet, domain bigint, protocol text, datagrams bigint NOT NULL,
+    records bigint NOT NULL, lost bigint NOT NULL, dropped bigint NOT NULL, undecoded bigint NOT NULL, unmatched bigint NOT NULL,
+    unknown_sampling bigint NOT NULL, late_bytes bigint NOT NULL, future_bytes bigint NOT NULL, folded bigint NOT NULL);
+INSERT INTO lastfluss.interface (name, host, id, role, speed, color)
+VALUES ('A', '192.0.2.1', 1, 'transit', 1000000, NULL), ('B', '192.0.2.1', 2, 'ixp', NULL, '#123456'), ('C', '192.0.2.1', 3, NULL, 2000000, NULL);
+INSERT INTO lastfluss.asn (asn, name, country) VALUES (1, 'ONE Level', 'US'), (2, 'TWO Delaware', 'US');
+INSERT INTO drawn ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
+SELECT t, bytes * 8 / 60.0, iface, ingress, remote_asn, 64500, family, bytes, packets, 1
+FROM (VALUES ('2024-03-01 00:00'::timestamptz, 'A', true, 1, 4, 600, 6), ('2024-03-01 00:00', 'A', true, 2, 6, 60, 1), ('2024-03-01 00:00', 'A', false, 1, 4, 6, 1),
+             ('2024-03-01 00:01', 'A', true, 1, 4, 1200, 12), ('2024-03-01 00:01', 'B', true, 3, 4, 30, 1), ('2024-03-01 00:01', 'C', false, NULL, NULL, 15, 1),
+             ('2024-03-01 00:04', 'X', true, 1, 4, 45, 1)) v(t, iface, ingress, remote_asn, family, bytes, packets);
+-- The collector ran in the minutes 0, 1, 2 and 4.
+INSERT INTO drawn_health
+SELECT '2024-03-01 00:00'::timestamptz + m * interval '1 min', h, 0, 'IPFIX', 60, 600, CASE WHEN m = 1 AND h IS NOT NULL THEN 30 ELSE 0 END, 0, 0, 0, 0, 0, 0, 0
+FROM unnest('{0,1,2,4}'::integer[]) m, unnest('{NULL,192.0.2.1}'::inet[]) h;
+
+CREATE FUNCTION pg_temp.draw(VARIADIC more text[] DEFAULT '{}') RETURNS TABLE (metric text, "values" text) LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN QUERY EXECUTE format('SELECT g.metric, string_agg(coalesce(round(g.value::numeric, 3)::text, ''-''), '' '' ORDER BY g.time)'
+                                ' FROM lastfluss.graph(''2024-03-01 00:00'', ''2024-03-01 00:06'', ''1 min'', %s) g GROUP BY 1 ORDER BY 1',
+                                coalesce(nullif(array_to_string(more, ', '), ''), 'direction => NULL'));
+END;
+$$;
+
+-- Silence is zero, a gap is none; X is not configured.
+SELECT * FROM pg_temp.draw();
+SELECT * FROM pg_temp.draw('by => ''total''');
+SELECT * FROM pg_temp.draw('by => ''role''', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''role and interface''', 'direction => ''not in''');
+SELECT * FROM pg_temp.draw('by => ''family''', 'direction => ''not out''');
+SELECT * FROM pg_temp.draw('by => ''remote asn''', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''remote asn''', 'n => 1');
+SELECT * FROM pg_temp.draw('by => ''remote asn''', 'n => 0', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''local asn''', 'direction => ''out''');
+SELECT * FROM pg_temp.draw('by => ''interface''', 'role => ''{ixp,none}''');
+SELECT * FROM pg_temp.draw('by => ''interface''', 'remote_asn => 1', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''total''', 'iface => ''{A}''', 'measure => ''packets''');
+SELECT * FROM pg_temp.draw('by => ''total''', 'measure => ''flows''', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''total''', 'measure => ''peak''', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''interface''', 'measure => ''utilisation''', 'direction => ''in''');
+SELECT * FROM pg_temp.draw('by => ''total''', 'measure => ''share''', 'remote_asn => 2', 'direction => ''in''');
+SELECT * FROM lastfluss.graph('2024-03-01 00:00', '2024-03-01 00:15', '5 min', 'total', 'in', measure => '95th percentile');
+SELECT * FROM lastfluss.graph('2024-03-01 00:00', '2024-03-01 00:10', '5 min', 'total', measure => 'peak');
+SELECT count(*) FROM lastfluss.graph('2024-03-01 00:00', '2024-03-01 00:00', '5 min');
+
+-- A list, a range, a search.
+SELECT * FROM lastfluss.graph_top('2024-03-01', '2024-03-02', 'remote asn', 2);
+SELECT rank, asn, bytes_in, bytes_out, share FROM lastfluss.graph_top('2024-03-01', '2024-03-02', 'local asn', 2, '{A}');
+SELECT interface, belongs_to, speed, peak_in, bytes_in, bytes_out FROM lastfluss.graph_interfaces('2024-03-01', '2024-03-02');
+SELECT interface, bytes_in FROM lastfluss.graph_interfaces('2024-03-01', '2024-03-02', role => '{transit}', remote_asn => 2);
+SELECT * FROM lastfluss.graph_search('', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('delaWARE', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('AS2', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('64999', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('9999999999', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('nobody', '2024-03-01', '2024-03-02');
+SELECT * FROM lastfluss.graph_search('50%_\', '2024-03-01', '2024-03-02');
+SELECT rank, asn, transit > 0 AS transit, peering > 0 AS peering, transit_share FROM lastfluss.graph_peering('2024-03-01', '2024-03-02');
+SELECT interface, "in" > 0 AS "in", billed = greatest("in", "out") AS billed, speed FROM lastfluss.graph_billing('2024-03-01', percent => 100);
+SELECT host, string_agg(coalesce(lost::text, '-'), ' ' ORDER BY "time") AS lost FROM lastfluss.graph_health('2024-03-01 00:00', '2024-03-01 00:06', '1 min') GROUP BY 1 ORDER BY 1;
+SELECT * FROM lastfluss.losses('2024-03-01 00:00', '2024-03-01 00:06', '1 min');
+SELECT * FROM lastfluss.losses('2024-03-01 00:00', '2024-03-01 00:06', '5 min');
+
+-- What cannot be drawn.
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => 'colour');
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => NULL);
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', direction => 'up');
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', measure => 'money');
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', measure => '101th percentile');
+SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => 'total', measure => 'utilisation');
+SELECT * FROM lastfluss.graph(NULL, '2024-03-02', '1 hour');
+SELECT * FROM lastfluss.graph_top('2024-03-01', '2024-03-02', 'iface', 2);
+SELECT lastfluss.dashboard('everything');
+SELECT lastfluss.dashboard(NULL);
+
+-- The generated dashboard: a panel for all, and one for each role.
+SELECT p->>'title' AS title, p->'gridPos' AS place, p #>> '{targets,0,rawSql}' LIKE '%role => ARRAY[''transit'']%' AS transit
+FROM jsonb_array_elements(lastfluss.dashboard('interfaces')->'panels') p;
+SELECT o #>> '{matcher,options}' AS matcher, o #>> '{properties,0,value,fixedColor}' AS color
+FROM jsonb_array_elements(lastfluss.dashboard('interfaces') #> '{panels,0,fieldConfig,overrides}') o WHERE o #>> '{matcher,id}' = 'byRegexp';
+DELETE FROM lastfluss.interface;
+SELECT jsonb_array_length(lastfluss.dashboard('interfaces')->'panels') AS panels;
+
+DROP TABLE drawn, drawn_health;
+SELECT lastfluss.reset('table');
+DELETE FROM lastfluss.asn;

@@ -1,0 +1,245 @@
+-- fill.sql: a believable year in traffic, its rollups, traffic_health and the counters.
+--
+--   psql -d DATABASE -v asns=40 -v days=366 -v days_5m=30 -v hours_raw=26 -f src/test/fill.sql
+--
+-- asns: remote ASes, of a long tail.  days, days_5m, hours_raw: how far the rows by hour,
+-- by five minutes and by minute go back; rows by day as those by hour.  until: the end, a
+-- whole hour; the last one that is over unless told.  AS names are those of the demo
+-- (-v names=FILE: its list).
+--
+-- The collector must not be at work in this database: its maintenance would do the
+-- rollups as well.  What it knows of them is written here, so that it may begin
+-- afterwards.  Rollups are sums of the finer rows where there are any.
+--
+-- A network of eyeballs: more comes in than goes out, the evening is its peak, weekends
+-- begin later, and it grows by a third in the year.  Yesterday nobody collected from
+-- 04:00 to 04:40, and from 19:05 to 19:20 an exporter's datagrams were lost.
+
+\set ON_ERROR_STOP on
+\if :{?asns}
+\else
+\set asns 40
+\endif
+\if :{?days}
+\else
+\set days 366
+\endif
+\if :{?days_5m}
+\else
+\set days_5m 30
+\endif
+\if :{?hours_raw}
+\else
+\set hours_raw 26
+\endif
+\if :{?until}
+\else
+SELECT date_trunc('hour', now()) AS until \gset
+\endif
+
+SET timezone = 'UTC';
+SET synchronous_commit = off;
+BEGIN;
+
+INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, description)
+VALUES ('Transit Cogent',   '127.0.1.1',   1, 1000, 'transit',  10e9, 'edge1, NetFlow v5'),
+       ('Transit Arelion',  '127.0.1.3', 526, 2000, 'transit',  20e9, 'edge3, IPFIX'),
+       ('DE-CIX Frankfurt', '127.0.1.2',  23,  512, 'ixp',     100e9, 'edge2, NetFlow v9'),
+       ('AMS-IX',           '127.0.1.2',  25,  512, 'ixp',      40e9, 'edge2, NetFlow v9'),
+       ('PNI Google',       '127.0.1.2',  24,  512, 'pni',     100e9, 'edge2, NetFlow v9'),
+       ('PNI Netflix',      '127.0.1.3', 527, 2000, 'pni',      20e9, 'edge3, IPFIX'),
+       ('Customer Alpha',   '127.0.1.1',   7, 1000, 'customer', 10e9, 'edge1, NetFlow v5'),
+       ('Customer Beta',    '127.0.1.3', 530, 2000, 'customer', NULL, 'edge3, IPFIX')
+ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
+
+INSERT INTO lastfluss.asn (asn, name, country)
+VALUES (64500, 'EXAMPLE-NET Our own', 'DE'), (64510, 'ALPHA-NET Customer Alpha', 'DE'), (64511, 'BETA-NET Customer Beta', 'NL')
+ON CONFLICT DO NOTHING;
+\if :{?names}
+\set list `cat :names`
+SELECT lastfluss.import_asns(:'list') IS NOT NULL AS imported \gset
+\endif
+
+/*
+ * Tables, as the collector makes them.
+ */
+
+CREATE FUNCTION pg_temp.make(relation text, width interval, since timestamptz, until timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    first timestamptz;
+BEGIN
+    EXECUTE format('CREATE TABLE public.%I (id bigserial, "time" timestamptz NOT NULL, bandwidth real NOT NULL, iface text,'
+                   ' ingress boolean NOT NULL, remote_asn bigint, local_asn bigint, family smallint, bytes bigint,'
+                   ' packets bigint, flows bigint%s, PRIMARY KEY (id, "time")) PARTITION BY RANGE ("time")',
+                   relation, CASE WHEN relation = 'traffic' THEN '' ELSE ', peak real' END);
+    IF relation LIKE '%total' THEN
+        EXECUTE format('ALTER TABLE public.%I DROP COLUMN remote_asn, DROP COLUMN local_asn', relation);
+    END IF;
+    EXECUTE format('CREATE INDEX ON public.%I USING brin ("time")', relation);
+    FOR first IN SELECT generate_series(CASE width WHEN '1 day' THEN date_trunc('day', since) WHEN '7 days' THEN date_trunc('week', since)
+                                                   WHEN '1 month' THEN date_trunc('month', since) ELSE date_trunc('year', since) END,
+                                        until + interval '3 days', width) LOOP
+        EXECUTE format('CREATE TABLE public.%I PARTITION OF public.%I FOR VALUES FROM (%L) TO (%L)',
+                       relation || to_char(first, '_YYYYMMDD'), relation, first, first + width);
+    END LOOP;
+END;
+$$;
+SELECT pg_temp.make('traffic', '1 day', :'until'::timestamptz - make_interval(hours => :hours_raw), :'until') AS made \gset
+SELECT pg_temp.make('traffic_5m', '7 days', :'until'::timestamptz - make_interval(days => :days_5m), :'until') AS made \gset
+SELECT pg_temp.make('traffic_1h', '1 month', :'until'::timestamptz - make_interval(days => :days), :'until') AS made \gset
+SELECT pg_temp.make('traffic_1d', '1 year', :'until'::timestamptz - make_interval(days => :days), :'until') AS made \gset
+SELECT pg_temp.make('traffic_5m_total', '1 month', :'until'::timestamptz - make_interval(days => :days_5m), :'until') AS made \gset
+SELECT pg_temp.make('traffic_1h_total', '1 year', :'until'::timestamptz - make_interval(days => :days), :'until') AS made \gset
+SELECT pg_temp.make('traffic_1d_total', '1 year', :'until'::timestamptz - make_interval(days => :days), :'until') AS made \gset
+CREATE TABLE public.traffic_health (
+    "time" timestamptz NOT NULL, host inet, domain bigint, protocol text, datagrams bigint NOT NULL, records bigint NOT NULL,
+    lost bigint NOT NULL, dropped bigint NOT NULL, undecoded bigint NOT NULL, unmatched bigint NOT NULL,
+    unknown_sampling bigint NOT NULL, late_bytes bigint NOT NULL, future_bytes bigint NOT NULL, folded bigint NOT NULL);
+CREATE INDEX ON public.traffic_health USING brin ("time");
+
+/*
+ * Who exchanges how much with whom, in bit/s at the mean.
+ */
+
+CREATE TEMPORARY TABLE remote AS
+SELECT row_number() OVER (ORDER BY coalesce(array_position(ARRAY[15169, 2906, 20940, 32934, 13335, 16509], a.asn::integer), 99), hashint8(a.asn)) AS rank, a.asn
+FROM (SELECT asn FROM lastfluss.asn WHERE asn NOT BETWEEN 64500 AND 64511
+      UNION SELECT 65000 + g FROM generate_series(1, 500) g) a
+ORDER BY asn > 65000 AND asn < 65536, 1 LIMIT :asns;
+
+CREATE TEMPORARY TABLE pair AS
+WITH path AS (
+    SELECT r.rank, r.asn, i.iface, i.part
+    FROM remote r CROSS JOIN LATERAL (
+        SELECT CASE WHEN r.asn IN (15169, 36040, 43515) THEN 'PNI Google' WHEN r.asn = 2906 THEN 'PNI Netflix'
+                    WHEN r.rank % 3 = 0 THEN 'DE-CIX Frankfurt' WHEN r.rank % 5 = 4 THEN 'AMS-IX'
+                    WHEN r.rank % 4 = 2 THEN 'Transit Arelion' ELSE 'Transit Cogent' END AS iface, 0.85 AS part
+        UNION ALL
+        SELECT CASE WHEN r.rank % 2 = 0 THEN 'Transit Cogent' ELSE 'Transit Arelion' END, 0.15 WHERE r.rank % 3 = 0 OR r.rank < 6) i
+), side AS (
+    SELECT p.*, s.local_asn, s.part AS local_part FROM path p
+    CROSS JOIN LATERAL (SELECT 64500::bigint AS local_asn, 0.8::numeric AS part
+                        UNION ALL SELECT 64510, 0.12 WHERE p.rank <= 10 UNION ALL SELECT 64511, 0.08 WHERE p.rank <= 10) s
+)
+SELECT row_number() OVER () AS pair, s.iface, d.ingress, s.asn AS remote_asn, s.local_asn, f.family,
+       (9e9 / power(s.rank, 1.15) * s.part * s.local_part * d.part * f.part)::float8 AS rate
+FROM side s
+CROSS JOIN (VALUES (true, 1.0), (false, 0.18)) d(ingress, part)
+CROSS JOIN LATERAL (SELECT 4::smallint AS family, CASE WHEN s.rank <= 12 THEN 0.6 ELSE 1 END AS part
+                    UNION ALL SELECT 6, 0.4 WHERE s.rank <= 12) f
+UNION ALL
+-- Customers: what came in elsewhere leaves there, and the other way round.
+SELECT 100000 + row_number() OVER (), c.iface, d.ingress, c.asn, 64500, 4, d.rate::float8
+FROM (VALUES ('Customer Alpha', 64510), ('Customer Beta', 64511)) c(iface, asn)
+CROSS JOIN (VALUES (true, 0.35e9), (false, 1.6e9)) d(ingress, rate);
+ANALYZE pair;
+
+-- The day's rhythm at a time, as a factor.
+CREATE FUNCTION pg_temp.rhythm(at timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT (0.34 + 0.66 * power((1 + cos(2 * pi() * (h - 20.3) / 24)) / 2, 1.4)) * CASE WHEN d >= 6 THEN 1.12 ELSE 1 END
+           * (1 + (extract(epoch FROM at) - extract(epoch FROM now())) / 86400 / 366 / 3)
+    FROM (SELECT ((extract(epoch FROM at) / 3600 + CASE WHEN extract(isodow FROM at) >= 6 THEN 23.3 ELSE 24 END) % 24)::float8 AS h,
+                 extract(isodow FROM at) AS d) t;
+$$;
+
+CREATE FUNCTION pg_temp.collected(at timestamptz, until timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT at < date_trunc('day', until) - interval '20 hours' OR at >= date_trunc('day', until) - interval '19 hours 20 min';
+$$;
+
+-- Rows of a step for a range, with some noise of each pair's own.
+CREATE FUNCTION pg_temp.rows(since timestamptz, until timestamptz, step integer, last timestamptz)
+RETURNS TABLE ("time" timestamptz, bandwidth real, iface text, ingress boolean, remote_asn bigint, local_asn bigint,
+    family smallint, bytes bigint, packets bigint, flows bigint, peak real) LANGUAGE sql AS $$
+    SELECT t.at, (b.bytes * 8e0 / step)::real, p.iface, p.ingress, p.remote_asn, p.local_asn, p.family,
+           b.bytes, b.bytes / CASE WHEN p.ingress THEN 1150 ELSE 310 END + 1, b.bytes / 400000 + 1, (b.bytes * 8e0 / step * (1 + 0.35e0 * (1 - 60e0 / step)))::real
+    FROM generate_series(since, until - make_interval(secs => step), make_interval(secs => step)) AS g(at)
+    CROSS JOIN LATERAL (SELECT g.at, pg_temp.rhythm(g.at) AS rhythm, extract(epoch FROM g.at)::bigint / step AS slot OFFSET 0) t
+    CROSS JOIN pair p
+    CROSS JOIN LATERAL (SELECT (p.rate / 8 * step * t.rhythm
+        * (0.88e0 + 0.24e0 * ((hashint8(p.pair * 7919 + t.slot) & 65535) / 65536e0)
+           + 0.15e0 * sin(t.slot * step / 5400e0 + p.pair)))::bigint AS bytes) b
+    WHERE pg_temp.collected(t.at, last)
+$$;
+
+/*
+ * Rows, the finest first.
+ */
+
+INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
+SELECT "time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows
+FROM pg_temp.rows(:'until'::timestamptz - make_interval(hours => :hours_raw), :'until', 60, :'until');
+
+INSERT INTO traffic_5m ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
+SELECT * FROM pg_temp.rows(:'until'::timestamptz - make_interval(days => :days_5m), :'until'::timestamptz - make_interval(hours => :hours_raw), 300, :'until');
+INSERT INTO traffic_5m ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
+SELECT date_bin('5 min', "time", '2000-01-01'), (sum(bytes) * 8 / 300)::real, iface, ingress, remote_asn, local_asn, family,
+       sum(bytes), sum(packets), sum(flows), max(bandwidth)
+FROM traffic GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1;
+
+INSERT INTO traffic_1h ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
+SELECT * FROM pg_temp.rows(date_trunc('day', :'until'::timestamptz - make_interval(days => :days)), :'until'::timestamptz - make_interval(days => :days_5m), 3600, :'until');
+INSERT INTO traffic_1h ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
+SELECT date_trunc('hour', "time"), (sum(bytes) * 8 / 3600)::real, iface, ingress, remote_asn, local_asn, family,
+       sum(bytes), sum(packets), sum(flows), max(peak)
+FROM traffic_5m GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1;
+
+INSERT INTO traffic_1d ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
+SELECT date_trunc('day', "time"), (sum(bytes) * 8 / 86400)::real, iface, ingress, remote_asn, local_asn, family,
+       sum(bytes), sum(packets), sum(flows), max(peak)
+FROM traffic_1h WHERE "time" < date_trunc('day', :'until'::timestamptz) GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1;
+
+-- Sums of interfaces, without ASNs.
+CREATE FUNCTION pg_temp.total(source text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('INSERT INTO public.%I ("time", bandwidth, iface, ingress, family, bytes, packets, flows, peak)'
+                   ' SELECT "time", sum(bandwidth::float8), iface, ingress, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth::float8)'
+                   ' FROM public.%I GROUP BY 1, 3, 4, 5 ORDER BY 1', source || '_total', source);
+END;
+$$;
+SELECT pg_temp.total('traffic_5m') AS made, pg_temp.total('traffic_1h') AS made, pg_temp.total('traffic_1d') AS made \gset
+
+INSERT INTO lastfluss._rollup (traffic, name, relation, complete_from, complete_until, kept_from)
+SELECT 'traffic'::regclass, r.name, r.relation::regclass, r.first, r.last, r.kept
+FROM (VALUES ('raw', 'traffic', NULL::timestamptz, NULL::timestamptz, :'until'::timestamptz - make_interval(hours => :hours_raw)),
+             ('5m', 'traffic_5m', :'until'::timestamptz - make_interval(days => :days_5m), :'until', :'until'::timestamptz - make_interval(days => :days_5m)),
+             ('1h', 'traffic_1h', date_trunc('day', :'until'::timestamptz - make_interval(days => :days)), :'until', '-infinity'),
+             ('1d', 'traffic_1d', date_trunc('day', :'until'::timestamptz - make_interval(days => :days)), date_trunc('day', :'until'::timestamptz), '-infinity')
+     ) r(name, relation, first, last, kept);
+INSERT INTO lastfluss._rollup (traffic, name, relation, complete_from, complete_until, clean_from, kept_from)
+SELECT traffic, name || '_total', (relation::regclass || '_total')::regclass, complete_from, complete_until, '-infinity', kept_from
+FROM lastfluss._rollup WHERE traffic = 'traffic'::regclass AND name <> 'raw';
+
+INSERT INTO traffic_health
+SELECT g.at, e.host, e.domain, e.protocol, d.datagrams, d.datagrams * 24,
+       CASE WHEN e.host = '127.0.1.2' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '4 hours 55 min'
+                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '4 hours 40 min' THEN d.datagrams / 3 ELSE 0 END,
+       CASE WHEN e.host IS NULL AND g.at = date_trunc('day', :'until'::timestamptz) - interval '4 hours 50 min' THEN 500 ELSE 0 END,
+       CASE WHEN e.host = '127.0.1.3' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '19 hours 20 min'
+                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '19 hours 17 min' THEN 120 ELSE 0 END, 0,
+       CASE WHEN e.host = '127.0.1.3' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '19 hours 20 min'
+                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '19 hours 10 min' THEN d.datagrams * 24 ELSE 0 END,
+       CASE WHEN extract(minute FROM g.at) = 17 AND e.host = '127.0.1.1' THEN 2000000 ELSE 0 END, 0, 0
+FROM generate_series(:'until'::timestamptz - make_interval(days => :days_5m), :'until'::timestamptz - interval '1 min', interval '1 min') AS g(at)
+CROSS JOIN (VALUES (NULL::inet, NULL::bigint, NULL, 0.01), ('127.0.1.1', 0, 'NetFlow v5', 0.4), ('127.0.1.2', 1, 'NetFlow v9', 1), ('127.0.1.3', 526, 'IPFIX', 0.2))
+    e(host, domain, protocol, part)
+CROSS JOIN LATERAL (SELECT (e.part * pg_temp.rhythm(g.at) * 60000)::bigint AS datagrams) d
+WHERE pg_temp.collected(g.at, :'until');
+
+-- Counters of the last three hours, with the framing that they count.
+INSERT INTO lastfluss.counters (host, id, "time", in_octets, out_octets, in_packets, out_packets)
+SELECT i.host, i.id, m.at,
+       sum(coalesce(t.b_in * e.error, 0)) OVER series, sum(coalesce(t.b_out * e.error, 0)) OVER series,
+       sum(coalesce(t.p_in, 0)) OVER series, sum(coalesce(t.p_out, 0)) OVER series
+FROM lastfluss.interface i
+CROSS JOIN generate_series(:'until'::timestamptz - interval '3 hours', :'until', interval '1 min') AS m(at)
+LEFT JOIN (SELECT iface, "time",
+                  sum(bytes + 18 * packets) FILTER (WHERE ingress) AS b_in, sum(bytes + 18 * packets) FILTER (WHERE NOT ingress) AS b_out,
+                  sum(packets) FILTER (WHERE ingress) AS p_in, sum(packets) FILTER (WHERE NOT ingress) AS p_out
+           FROM traffic WHERE "time" >= :'until'::timestamptz - interval '3 hours' GROUP BY 1, 2) t
+    ON t.iface = i.name AND t."time" = m.at - interval '1 min'
+CROSS JOIN LATERAL (SELECT 1 + ((hashint8(i.id * 31 + extract(minute FROM m.at)::bigint) & 255) / 255.0 - 0.5) * 0.02 AS error) e
+WHERE i.host <<= '127.0.1.0/24'
+WINDOW series AS (PARTITION BY i.host, i.id ORDER BY m.at);
+
+COMMIT;
+ANALYZE traffic, traffic_5m, traffic_1h, traffic_1d, traffic_5m_total, traffic_1h_total, traffic_1d_total, traffic_health;
