@@ -33,7 +33,7 @@
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
 #define RECEIVER_FEW			32	/* datagrams for which it does not pay to wake up */
-#define RECEIVER_PAUSE			10	/* milliseconds, for more of them to come */
+#define RECEIVER_PAUSE			20	/* milliseconds, for more of them to come */
 #define RECEIVER_PAUSE_BUFFER	(256 * 1024)	/* octets of buffer for each of them */
 #define RECEIVER_STUCK			1000	/* milliseconds, with no buffer for the next interval */
 
