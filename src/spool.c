@@ -199,7 +199,7 @@ spool_content(const IntervalCopy *copy, Size *length)
 	uint32	   *numbers = palloc(Max(copy->name_count, 1) * sizeof(uint32));
 	Size		names_length;
 	uint32		name_count = spool_number_names(copy, numbers, &names_length);
-	SpoolParts	parts;
+	SpoolParts	parts = {0};
 	void	   *content;
 
 	*length = sizeof(SpoolHead) + copy->count * sizeof(SpoolRow) +

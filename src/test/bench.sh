@@ -15,6 +15,7 @@
 #   keys        v9: cost by rows of an interval
 #   exporters   v9: cost by exporters
 #   templates   v9: cost by templates
+#   floods      v9: cost of what nobody wants
 #   others      nfcapd and nfacctd under the same load, where they are installed
 #
 # Everything runs below a temporary directory: a private installation and server
@@ -33,7 +34,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/bench_others.sh"
 checkout=$(cd "$here/../.." && pwd)
 
-all_parts='records formats loss flush memory keys exporters templates others'
+all_parts='records formats loss flush memory keys exporters templates floods others'
 
 steady=400000               # records a second
 flush_rows=200000
@@ -325,6 +326,39 @@ part_templates()
 		configure 10
 		cost "$((pairs * 20))" --exporters 10 --templates "$pairs"
 	done
+}
+
+# flood NAME RATE GENERATOR-OPTION...: cost by datagram, and private memory before and
+# after.
+flood()
+{
+	local name=$1
+	local before
+	shift
+
+	say_progress "floods: $name"
+	before=$(memory_of "$receiver")
+	load "$1" "$seconds" --format v9 "${@:2}"
+	say "| $name | $((sent_all / seconds)) | $(calculate %.1f "$cpu_receiver / ($sent_all - $drops) / 1e3") | $(calculate '%.2f %%' "100 * $drops / $sent_all") | $((got_records)) | $unmatched | $folded | ${before%% *} | $(memory_of "$receiver" | cut -d ' ' -f 1) |"
+}
+
+part_floods()
+{
+	say "### Floods (v9)"
+	say
+	say "What the receiver spends on a datagram, in microseconds, and its private memory in MB;"
+	say "one exporter, 127.0.0.1, is configured."
+	say
+	say "| flood | datagrams/s | µs a datagram | dropped by the kernel | records decoded | unmatched | folded | MB before | MB after |"
+	say "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
+	start_collector
+	configure 1
+	flood 'none: a configured exporter' "$steady"
+	flood 'from 10,000 hosts that nobody configured' "$steady" --exporters 10000
+	flood 'from such, without templates' "$steady" --exporters 10000 --templates 0
+	flood 'of 1000 pairs of templates' "$steady" --templates 1000
+	flood 'of ASNs, a million' "$steady" --asns 1000000 --flat
+	flood 'of datagrams with one record' 50000 --per-datagram 1
 }
 
 #

@@ -53,7 +53,7 @@ load_create(const LoadOptions *options)
 static bool
 templates_due(const Load *load, const LoadRouter *router)
 {
-	return load->prebuilt->templates_length > 0 &&
+	return load->prebuilt->templates_length > 0 && load->options.templates > 0 &&
 		(router->templates_sent < load->options.templates ||
 		 router->since_templates >= load->options.template_every);
 }
@@ -76,7 +76,7 @@ add_records(Load *load, LoadRouter *router, uint32_t place, int64_t now)
 {
 	const PrebuiltDatagram *datagram =
 		prebuilt_next(load->prebuilt, &router->sender,
-					  router->datagrams++ % load->options.templates, now, load->options.random);
+					  router->datagrams++ % (load->options.templates > 0 ? load->options.templates : 1), now, load->options.random);
 
 	load->messages[place].data = datagram->data;
 	load->messages[place].length = datagram->length;

@@ -20,7 +20,7 @@ typedef struct LoadOptions
 	Router	   *routers;		/* all alike */
 	uint32_t	router_count;
 	Exporter   *exporter;		/* writes the datagrams of all of them */
-	uint32_t	templates;		/* pairs of each router */
+	uint32_t	templates;		/* pairs of each router; 0: none is sent */
 	uint32_t	template_every; /* datagrams of a router between two of them */
 	Udp		   *udp;
 	Random	   *random;

@@ -89,7 +89,8 @@ print_help(void)
 		 "  --exporters N         bench: so many such routers, which send by turns from\n"
 		 "                        127.1.0.0, 127.1.0.1 and so on (1)\n"
 		 "  --sample N            bench: the routers' sampling rate, packets (1)\n"
-		 "  --templates N         bench: so many pairs of templates, used by turns (1)\n"
+		 "  --templates N         bench: so many pairs of templates, used by turns; 0: none\n"
+		 "                        is sent (1)\n"
 		 "  --per-datagram N      records in a datagram at most (24; v5 never over 30)\n"
 		 "  --template-every N    datagrams between templates, also sent every 10 s (20);\n"
 		 "                        bench: of one exporter, between two pairs\n"
@@ -240,7 +241,7 @@ parse_option(Options *options, int option, char *value)
 				parse_integer("template-every", value, 1, 1000000);
 			break;
 		case OPT_TEMPLATES:
-			options->templates = (uint32_t) parse_integer("templates", value, 1, 1000);
+			options->templates = (uint32_t) parse_integer("templates", value, 0, 1000);
 			break;
 		case OPT_MTU:
 			options->mtu = (uint32_t) parse_integer("mtu", value, 576, EXPORTER_MTU_MOST);
