@@ -4,13 +4,11 @@
  *
  * The receiver waits while somebody holds its lock, so rows are copied in pieces.
  * Rows stay at their place and only grow, until the buffer gets another interval:
- * each piece begins with the question whether it still has this one.  They are
- * sorted when the lock is not held.
+ * each piece begins with the question whether it still has this one.
  */
 #include "postgres.h"
 
 #include "copy.h"
-#include "rows.h"
 #include "shared.h"
 
 #define COPY_PIECE	8192		/* rows */
@@ -74,7 +72,6 @@ copy_rows(const CopySource *source, IntervalCopy *copy, uint32 paths)
 		if (!copy_piece(source, copy, from, paths))
 			return false;
 	}
-	copy->count = rows_merge(copy->rows, copy->count);
 	return true;
 }
 

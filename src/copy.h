@@ -23,7 +23,7 @@ typedef struct IntervalCopy
 	bool		noted;			/* has health rows */
 	uint64		folded;			/* additions to rows for all the other ASNs */
 	uint32		count;
-	AggregateEntry *rows;
+	AggregateEntry *rows;		/* as they came: several may have the same key (rows.h) */
 	uint32		name_count;
 	char	  **names;			/* by number, NULL where no row has it */
 	uint32		health_count;
