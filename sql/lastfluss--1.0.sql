@@ -274,7 +274,7 @@ COMMENT ON COLUMN lastfluss.status.counters_dropped IS 'counter samples that fou
 COMMENT ON COLUMN lastfluss.status.templates_evicted IS 'templates forgotten because there were too many, of one host or in all';
 COMMENT ON COLUMN lastfluss.status.lost IS 'missing by the exporters'' sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
 COMMENT ON COLUMN lastfluss.status.kernel_drops IS 'datagrams that the kernel dropped because the receive buffer was full';
-COMMENT ON COLUMN lastfluss.status.folded IS 'additions that went to rows with remote_asn null, because an interval had lastfluss.max_entries rows';
+COMMENT ON COLUMN lastfluss.status.folded IS 'additions that went to rows with remote_asn null, because an interval had lastfluss.max_entries paths';
 COMMENT ON COLUMN lastfluss.status.late_bytes IS 'bytes that came when their interval was closed, and were counted in the oldest open one; the setting window keeps intervals open longer';
 COMMENT ON COLUMN lastfluss.status.future_bytes IS 'bytes of flows that end after their export, and were counted as they came';
 COMMENT ON COLUMN lastfluss.status.stretched IS 'datagrams counted in an earlier interval than theirs, because no buffer was free: the spool is full too';
@@ -1073,7 +1073,7 @@ BEGIN
             'All buffers had to wait for the writer: raise lastfluss.buffers.'
         WHERE now_is.stretched > 0;
     RETURN QUERY SELECT 'warning', 'memory', format('%s additions went to rows whose remote_asn is null', now_is.folded),
-            'An interval had more rows than lastfluss.max_entries: raise it.'
+            'An interval had more paths than lastfluss.max_entries: raise it.'
         WHERE now_is.folded > 0;
 END;
 $$;

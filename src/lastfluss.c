@@ -85,7 +85,7 @@ define_settings(void)
 							&lastfluss_receivers, 1, 1, SHARED_MAX_RECEIVERS,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("lastfluss.max_entries",
-							"Rows that an open interval of a receiver can hold.",
+							"Paths, by interfaces and ASNs, that an open interval of a receiver can hold.",
 							"What does not fit is added to the rows whose remote_asn is NULL.",
 							&lastfluss_max_entries, 131072, 16, 16777216,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);

@@ -46,7 +46,7 @@ static const TableColumn health_columns[] = {
 	{"future_bytes", "bigint NOT NULL",
 	"bytes of flows that end after their export, and were counted as they came", TABLE_INT8},
 	{"folded", "bigint NOT NULL",
-		"additions to rows whose remote_asn is null, because the interval had lastfluss.max_entries rows",
+		"additions to rows whose remote_asn is null, because the interval had lastfluss.max_entries paths",
 	TABLE_INT8}
 };
 
