@@ -694,6 +694,7 @@ BEGIN
         UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = $1 AND NOT t.tgisinternal
         UNION ALL SELECT format('foreign key %I', k.conname) FROM pg_constraint k WHERE k.contype = 'f' AND $1 IN (k.conrelid, k.confrelid)
         UNION ALL SELECT format('policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = $1
+        UNION ALL SELECT 'row-level security' FROM pg_class c WHERE c.oid = $1 AND c.relrowsecurity
         UNION ALL SELECT format('publication %I', b.pubname) FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = $1
     ) o LIMIT 1;
     IF FOUND THEN
@@ -1560,6 +1561,8 @@ DECLARE
     names   text[] := ARRAY['iface', 'ingress', 'family', 'remote_asn', 'local_asn'];
     types   text[] := ARRAY['text', 'boolean', 'smallint', 'bigint', 'bigint'];
     wanted  text[] := coalesce($9, names);
+    -- The largest number, rather than an error for ever, where somebody sent nonsense.
+    capped  CONSTANT text := 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END';
     columns text[];
     bytes   text;
     peak    text;
@@ -1575,18 +1578,18 @@ BEGIN
         -- The table may lack our columns, or have rows from before it had them.
         bytes := lastfluss._column(piece.relation, 'bytes', 'bigint');
         IF piece.kind = 'table' THEN
-            bytes := format('coalesce(%s, round(bandwidth::float8 * %s / 8)::bigint)', bytes, piece.seconds);
+            bytes := format('coalesce(%1$s, CASE WHEN bandwidth::float8 * %2$s / 8 >= 9.2e18 THEN 9223372036854775807 ELSE round(bandwidth::float8 * %2$s / 8)::bigint END)', bytes, piece.seconds);
         END IF;
         peak := CASE WHEN $3 IS NULL THEN 'NULL'
                      WHEN piece.kind IN ('table', 'live') THEN 'sum(bandwidth::float8)'
                      WHEN wanted @> names THEN 'max(peak)'
                      ELSE format('sum(bytes)::float8 * 8 / %s', piece.seconds) END;
-        parts := parts || format('SELECT %s AS "time", %s, sum(%s)::bigint AS bytes, sum(%s)::bigint AS packets, sum(%s)::bigint AS flows, (%s)::real AS peak, %s AS seconds'
+        parts := parts || format('SELECT %s AS "time", %s, %s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
                                  ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s GROUP BY %s HAVING count(*) > 0',
             CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END,
             (SELECT string_agg(format('%s AS %I', CASE WHEN n = ANY (wanted) THEN c ELSE 'NULL::' || t END, n), ', ' ORDER BY i)
              FROM unnest(names, types, columns) WITH ORDINALITY u(n, t, c, i)),
-            bytes, lastfluss._column(piece.relation, 'packets', 'bigint'), lastfluss._column(piece.relation, 'flows', 'bigint'), peak, piece.seconds,
+            format(capped, bytes), format(capped, lastfluss._column(piece.relation, 'packets', 'bigint')), format(capped, lastfluss._column(piece.relation, 'flows', 'bigint')), peak, piece.seconds,
             piece.relation, piece.begins, piece.ends,
             lastfluss._is_among(columns[1], $4) || lastfluss._is_among(columns[4], $5) || lastfluss._is_among(columns[5], $6)
             || CASE WHEN $7 IS NOT NULL THEN format(' AND %s%s', CASE WHEN NOT $7 THEN 'NOT ' END, columns[2]) ELSE '' END
@@ -1614,7 +1617,9 @@ DECLARE
 BEGIN
     RETURN QUERY EXECUTE format($$
 SELECT date_bin(make_interval(secs => %1$s), r."time", 'epoch'), r.iface, r.ingress, r.family, r.remote_asn, r.local_asn,
-       sum(r.bytes)::bigint, sum(r.packets)::bigint, sum(r.flows)::bigint,
+       CASE WHEN sum(r.bytes) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(r.bytes)::bigint END,
+       CASE WHEN sum(r.packets) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(r.packets)::bigint END,
+       CASE WHEN sum(r.flows) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(r.flows)::bigint END,
        (sum(r.bytes)::float8 * 8 / greatest(%1$s, max(r.seconds)))::real, max(r.peak)
 FROM (%2$s) r GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1$$,
         step, lastfluss._rows(a_since, a_until, step, a_iface, a_remote_asn, a_local_asn, a_ingress, a_family, a_by, a_live));
@@ -2477,7 +2482,7 @@ DECLARE
 BEGIN
     RETURN QUERY EXECUTE format($$
 WITH total AS (
-    SELECT r.iface, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::bigint AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::bigint AS bytes_out
+    SELECT r.iface, least(coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0), 9223372036854775807)::bigint AS bytes_in, least(coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0), 9223372036854775807)::bigint AS bytes_out
     FROM (%1$s) r GROUP BY 1
 ), peak AS (
     SELECT t.iface, max(t.peak) FILTER (WHERE t.ingress) AS peak_in, max(t.peak) FILTER (WHERE NOT t.ingress) AS peak_out

@@ -235,15 +235,24 @@ bulk_insert(Oid table, const TableRows *rows)
 	Relation	relation = table_open(table, RowExclusiveLock);
 	int		   *columns = palloc(rows->layout->column_count * sizeof(int));
 	BulkSource	source = {.rows = rows,.columns = columns};
-	List	   *names = bulk_columns(table, rows->layout, columns, &source.column_count);
-	uint64		count;
+	BulkSource *before = bulk_source;	/* a trigger's replay() comes within another COPY */
+	List	   *volatile names;
+	volatile uint64 count = 0;
 
 	PreventCommandIfReadOnly("COPY FROM");
+	names = bulk_columns(table, rows->layout, columns, &source.column_count);
 	initStringInfo(&source.data);
 	appendBinaryStringInfo(&source.data, bulk_header, sizeof(bulk_header));
 	bulk_source = &source;
-	count = bulk_copy(relation, names);
-	bulk_source = NULL;
+	PG_TRY();
+	{
+		count = bulk_copy(relation, names);
+	}
+	PG_FINALLY();
+	{
+		bulk_source = before;
+	}
+	PG_END_TRY();
 	table_close(relation, NoLock);
 	CommandCounterIncrement();
 	return count;

@@ -40,7 +40,8 @@
 #include "traffic.h"
 #include "upgrade.h"
 
-#define MAINTENANCE_TICK			5000	/* milliseconds to sleep at the most */
+#define MAINTENANCE_TICKS			5	/* rests between two rounds, at the most */
+#define MAINTENANCE_REST			1000	/* milliseconds; DROP DATABASE gives up after 5000 */
 #define MAINTENANCE_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
 #define MAINTENANCE_SUMMARIZE_SECONDS 30	/* indexes are brought up to date after so many */
 #define MAINTENANCE_COUNTER_SECONDS	600 /* counters are looked at after so many */
@@ -161,6 +162,8 @@ maintenance_note_error(const MaintenanceTask *task, const char *error)
 		MemoryContextSwitchTo(old);
 		FlushErrorState();
 		AbortCurrentTransaction();
+		/* up to 17 it leaves us in one that is never reset */
+		MemoryContextSwitchTo(maintenance.context);
 		pgstat_report_activity(STATE_IDLE, NULL);
 	}
 	PG_END_TRY();
@@ -442,11 +445,13 @@ maintenance_round(void)
 	return more;
 }
 
-static void
+/* True when somebody woke us. */
+static bool
 maintenance_sleep(long milliseconds)
 {
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 milliseconds, PG_WAIT_EXTENSION);
+	int			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+								   milliseconds, PG_WAIT_EXTENSION);
+
 	ResetLatch(MyLatch);
 	maintenance_check_interrupts();
 	if (ConfigReloadPending)
@@ -454,6 +459,15 @@ maintenance_sleep(long milliseconds)
 		ConfigReloadPending = false;
 		ProcessConfigFile(PGC_SIGHUP);
 	}
+	return (events & WL_LATCH_SET) != 0;
+}
+
+/* Until there may be something to do again. */
+static void
+maintenance_rest(void)
+{
+	for (int i = 0; i < MAINTENANCE_TICKS && !maintenance_sleep(MAINTENANCE_REST); i++)
+		maintenance_leave_when_asked();
 }
 
 static void
@@ -538,5 +552,10 @@ lastfluss_maintenance_main(Datum arg)
 	maintenance.context = AllocSetContextCreate(TopMemoryContext, "lastfluss maintenance",
 												ALLOCSET_DEFAULT_SIZES);
 	for (;;)
-		maintenance_sleep(maintenance_round() ? 0 : MAINTENANCE_TICK);
+	{
+		if (maintenance_round())
+			(void) maintenance_sleep(0);
+		else
+			maintenance_rest();
+	}
 }

@@ -308,7 +308,8 @@ partition_create(Oid table, const char *base, TableWidth width, TimestampTz star
 	const char *to = partition_day_text(partition_end(width, start));
 	const char *name = quote_qualified_identifier(schema, partition_name(base, from));
 
-	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS)", name, parent));
+	/* Since 17 ATTACH gives it the parent's identity, and refuses one of its own. */
+	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS EXCLUDING IDENTITY)", name, parent));
 	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
 					   parent, name, from, to));
 }

@@ -65,10 +65,11 @@ retention_is_summed_up(const Rollups *rollups, RollupLevel level, const TablePie
 {
 	for (RollupLevel above = level + 1; above <= ROLLUP_LAST; above++)
 	{
-		if (rollups->states[above].complete_until < piece->ends)
+		if (rollups->states[above].complete_until < piece->ends ||
+			retention_has_notes(rollups, above, piece))
 			return false;
 	}
-	return level == ROLLUP_LAST || !retention_has_notes(rollups, level + 1, piece);
+	return true;
 }
 
 static bool
@@ -82,6 +83,13 @@ retention_drop_level(Rollups *rollups, RollupLevel level, const char *retention,
 		return false;
 	if (rollups_on && !retention_is_summed_up(rollups, level, &piece))
 		return false;
+	/* Who has written into it by the time we have the lock has left his notes. */
+	if (rollups_on && level == ROLLUP_RAW)
+	{
+		table_lock_piece(table, &piece);
+		if (!retention_is_summed_up(rollups, level, &piece))
+			return false;
+	}
 	table_drop_piece(table, &piece);
 	rollup_note_dropped(rollups->traffic, level, piece.ends);
 	ereport(lastfluss_elevel(LOG_RANK_INFO),

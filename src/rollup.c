@@ -331,6 +331,9 @@ rollup_note_dropped(Oid traffic, RollupLevel level, TimestampTz until)
 	if (!TIMESTAMP_IS_NOBEGIN(state->complete_from))
 		state->complete_from = Max(state->complete_from, until);
 	rollup_save_state(&rollups, level);
+	/* What comes later for that time is added without notes: rollup_add_late(). */
+	if (level == ROLLUP_RAW)
+		rollup_delete_notes(traffic, ROLLUP_FIRST, DT_NOBEGIN, state->kept_from);
 }
 
 /*
@@ -487,7 +490,8 @@ rollup_bytes(Oid source, int period)
 {
 	const char *bytes = table_has_column(source, "bytes") ? "bytes, " : "";
 	const char *bandwidth = table_has_column(source, "bandwidth")
-		? psprintf("round(bandwidth::float8 * %d / 8)::bigint, ", period) : "";
+		? psprintf("CASE WHEN bandwidth::float8 * %d / 8 >= 9.2e18 THEN 9223372036854775807"
+				   " ELSE round(bandwidth::float8 * %d / 8)::bigint END, ", period, period) : "";
 
 	return psprintf("coalesce(%s%s0)", bytes, bandwidth);
 }
@@ -513,7 +517,11 @@ rollup_append_column(StringInfo query, Oid source, const char *name, const char 
 }
 
 #define ROLLUP_KEY	"iface, ingress, remote_asn, local_asn, family"
-#define ROLLUP_SUMS	"sum(bytes)::bigint AS bytes, sum(packets)::bigint AS packets, sum(flows)::bigint AS flows"
+/* Stops at the largest number, as aggregate_sum() does: an error would stop all rollups. */
+#define ROLLUP_SUM(column) \
+	"CASE WHEN sum(" column ") > 9223372036854775807 THEN 9223372036854775807" \
+	" ELSE sum(" column ")::bigint END AS " column
+#define ROLLUP_SUMS	ROLLUP_SUM("bytes") ", " ROLLUP_SUM("packets") ", " ROLLUP_SUM("flows")
 
 /*
  * The rows to be summed up: one for each time and key, because "peak" is that of
@@ -859,6 +867,22 @@ rollup_note_above(const Rollups *rollups, RollupLevel level, TimestampTz since, 
 		rollup_insert_note(rollups->traffic, level + 1, bucket);
 }
 
+/* Rows before the first ones (an old capture, say): there is nothing between. */
+static void
+rollup_begin_earlier(Rollups *rollups, RollupLevel level, TimestampTz since)
+{
+	RollupState *state = &rollups->states[level];
+	RollupState *total = &rollups->states[ROLLUP_TOTAL(level)];
+
+	if (since >= state->complete_from)
+		return;
+	/* So far it had all of it. */
+	if (total->complete_from == state->complete_from)
+		total->complete_from = since;
+	state->complete_from = since;
+	rollup_save_state(rollups, level);
+}
+
 static void
 rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
 {
@@ -870,17 +894,7 @@ rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, Timest
 	since = Max(since, state->kept_from);
 	if (since >= until)
 		return;
-	/* Rows before the first ones: an old capture, say. */
-	if (since < state->complete_from)
-	{
-		RollupState *total = &rollups->states[ROLLUP_TOTAL(level)];
-
-		/* There is nothing between, and so far it had all of it. */
-		if (total->complete_from == state->complete_from)
-			total->complete_from = since;
-		state->complete_from = since;
-		rollup_save_state(rollups, level);
-	}
+	rollup_begin_earlier(rollups, level, since);
 	source = rollup_source(rollups, level, since, until);
 	if (source != level)
 		rollup_fill(rollups, level, source, since, until, true);
@@ -944,6 +958,7 @@ rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 	since = Max(since, state->kept_from);
 	if (since >= until || !OidIsValid(state->relation))
 		return;
+	rollup_begin_earlier(rollups, level, rollup_floor(since, rollup_types[level].step));
 	table_become(table_lock_for_rows(state->relation), &before);
 	rollup_ensure_partitions(state->relation, level, rollup_floor(since, rollup_types[level].step), until);
 	table_run(rollup_add_statement(rollups, level, partition, since, until));

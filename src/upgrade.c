@@ -434,6 +434,23 @@ upgrade_note_end(const Upgrade *upgrade)
 	table_run(psprintf("UPDATE lastfluss._upgrade SET finished = now() WHERE traffic = %u", upgrade->traffic));
 }
 
+/* What was made since the upgrade began would be dropped with the old table. */
+static void
+upgrade_check_obstacle(const Upgrade *upgrade)
+{
+	bool		isnull;
+	Datum		obstacle;
+
+	table_run(psprintf("SELECT obstacle FROM lastfluss._upgrade_obstacle(%u::oid::regclass)",
+					   upgrade->traffic));
+	obstacle = upgrade_value(1, &isnull);
+	if (!isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("%s", TextDatumGetCString(obstacle)),
+				 errhint("Drop it, and make it again when the upgrade is done; or SELECT lastfluss.upgrade_cancel().")));
+}
+
 /*
  * Locks the old table and copies what is left, unless that has become too much
  * for the time in which nobody can read or write.
@@ -450,6 +467,12 @@ upgrade_finish(Upgrade *upgrade)
 	table_run(psprintf("LOCK TABLE %s IN ACCESS EXCLUSIVE MODE", upgrade->from));
 	table_become_again(&before);
 
+	/* A long range is done in pieces, while others can read and write. */
+	table_run(psprintf("SELECT FROM lastfluss._upgrade_note WHERE traffic = %u AND first_id <= " INT64_FORMAT
+					   " AND least(last_id, " INT64_FORMAT ") - %d > first_id LIMIT 1",
+					   upgrade->traffic, upgrade->copied, upgrade->copied, 2 * upgrade_rows));
+	if (SPI_processed > 0)
+		return false;
 	last = upgrade_find_end(upgrade, upgrade->copied, 2 * upgrade_rows, &count);
 	upgrade_note_progress(upgrade, last, upgrade_copy_as_owner(upgrade, upgrade->copied, last, false));
 	if (count == 2 * upgrade_rows)
@@ -461,6 +484,7 @@ upgrade_finish(Upgrade *upgrade)
 							  upgrade_copy_as_owner(upgrade, first - 1, last, true));
 	}
 	upgrade_drop_triggers(upgrade);
+	upgrade_check_obstacle(upgrade);
 	table_become(table_lock_for_rows(upgrade->traffic), &before);
 	upgrade_take_place(upgrade);
 	table_become_again(&before);

@@ -195,6 +195,8 @@ writer_try(const char *what, void (*work) (void *argument), void *argument)
 		error = CopyErrorData();
 		FlushErrorState();
 		AbortCurrentTransaction();
+		/* up to 17 it leaves us in one that is never reset */
+		MemoryContextSwitchTo(writer.context);
 		pgstat_report_activity(STATE_IDLE, NULL);
 		writer_report(what, error);
 	}

@@ -216,5 +216,22 @@ Storage::wait_rolled_up($collector);
 equal('taken', 'when it is gone');
 is($collector->sql('SELECT count(*) FROM lastfluss.rollups WHERE last_error IS NOT NULL'), 0, 'the error is over');
 
+#
+# Nonsense from the network: sums that no bigint holds stop at the largest one.
+#
+my $nonsense = Storage::day(2);
+$collector->sql(<<"SQL");
+INSERT INTO taken (time, bandwidth, iface, ingress, remote_asn, local_asn, bytes, packets, flows)
+SELECT '$nonsense', 1e18, 'nonsense', true, n, 1, 9223372036854775807, 9223372036854775807, 1 FROM generate_series(1, 3) n;
+SELECT lastfluss.rollup_again('$nonsense', '$nonsense'::timestamptz + interval '1 day');
+SQL
+Storage::wait_rolled_up($collector);
+is($collector->sql(q{SELECT bytes, packets, flows FROM taken_1d_total WHERE iface = 'nonsense'}),
+	'9223372036854775807|9223372036854775807|3', 'sums that are too large stop there');
+is($collector->sql(<<"SQL"), '9223372036854775807', 'in answers, too');
+SELECT bytes FROM lastfluss.traffic('$nonsense', '$nonsense'::timestamptz + interval '1 day', '1 day',
+	iface => ARRAY['nonsense'], by => ARRAY['iface'])
+SQL
+
 $collector->stop;
 done_testing();
