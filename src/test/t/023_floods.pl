@@ -98,8 +98,10 @@ flood('templates', sub {
 	$stranger->send_octets($stranger->message(
 		set(2, join('', map { pack('nnnnnn', 2000 + 20 * $i + $_, 2, 1, 8, 2, 8) } 0 .. 19))));
 });
-cmp_ok($collector->sql(q{SELECT count(*) FROM lastfluss.templates WHERE host = '127.0.0.33'}), '<=', 512,
-	'an address has so many templates at the most');
+is($collector->sql(q{SELECT count(*) FROM lastfluss.templates WHERE host = '127.0.0.33' AND kind <> 'awaited'}),
+	512, 'an address has so many templates at the most');
+cmp_ok($collector->sql(q{SELECT sum(waiting_sets) FROM lastfluss.templates WHERE host = '127.0.0.33'}),
+	'<=', 65, 'and 64 kilobytes of data that wait for others');
 is($collector->sql(q{SELECT count(*) FROM lastfluss.templates WHERE host = '127.0.0.31'}), 2,
 	'the configured exporter keeps its own');
 
