@@ -5,7 +5,7 @@
  *
  *     psql lastfluss -f examples/customers.sql
  *
- * Run it as the owner of the database, when traffic and its rollups are there; again
+ * Run it as a superuser, when traffic and its rollups are there; again
  * after another rollup was made.  Change the rows in the middle to yours.
  */
 

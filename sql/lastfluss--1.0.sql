@@ -590,7 +590,8 @@ BEGIN
     SELECT r.traffic, r.name, t
     FROM lastfluss._rollup r
     JOIN lastfluss._rollup s ON s.traffic = r.traffic AND s.name = 'raw'
-    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'), r.complete_from, s.kept_from),
+    CROSS JOIN generate_series(greatest(date_bin('5 min', $1, '2000-01-01 00:00+00'),
+                                        CASE WHEN isfinite($1) THEN r.kept_from ELSE r.complete_from END, s.kept_from),
                                least($2, r.complete_until) - interval '1 us', interval '5 min') t
     WHERE r.traffic = lastfluss._table() AND r.name = '5m';
     GET DIAGNOSTICS noted = ROW_COUNT;
@@ -761,7 +762,7 @@ CREATE VIEW lastfluss.upgrade AS
 SELECT u.name AS relation,
        CASE WHEN u.finished IS NOT NULL THEN 'done' WHEN u.cancel THEN 'being given up'
             WHEN u.target IS NULL THEN 'waiting' ELSE 'copying' END AS state,
-       CASE WHEN u.finished IS NOT NULL THEN 100
+       CASE WHEN u.finished IS NOT NULL THEN 100 WHEN u.copied IS NULL THEN 0
             ELSE least(round(100.0 * (u.copied - u.first_id + 1) / (u.last_id - u.first_id + 1), 1), 99.9) END AS percent,
        u.rows, u.started, u.finished, CASE WHEN u.finished IS NULL THEN m.last_error END AS last_error
 FROM lastfluss._upgrade u
@@ -796,7 +797,7 @@ DECLARE
     window_  integer;
     seconds  float8 := extract(epoch FROM $2);
     own      boolean;
-    bytes    text := 'round(bandwidth::float8 * $3 / 8)::bigint';
+    bytes    text := 'CASE WHEN bandwidth::float8 * $3 / 8 >= 9.2e18 THEN 9223372036854775807 ELSE round(bandwidth::float8 * $3 / 8)::bigint END';
     packets  text;
     rows     text;
     hosts    text := 'SELECT NULL::inet AS host, NULL::integer AS octets';
@@ -2526,7 +2527,7 @@ WITH summed AS (
     FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
 )
 SELECT s.place::integer, s.asn, CASE WHEN s.asn IS NULL THEN 'all the others' ELSE lastfluss._asn_name(s.asn) END, lastfluss._asn_country(s.asn),
-       s.bytes_in::float8 * 8 / $2, s.bytes_out::float8 * 8 / $2, s.bytes_in::bigint, s.bytes_out::bigint, (s.bytes / sum(s.bytes) OVER ())::float8,
+       s.bytes_in::float8 * 8 / $2, s.bytes_out::float8 * 8 / $2, least(s.bytes_in, 9223372036854775807)::bigint, least(s.bytes_out, 9223372036854775807)::bigint, (s.bytes / sum(s.bytes) OVER ())::float8,
        CASE WHEN s.asn IS NOT NULL THEN lastfluss._graph_asn(NULL, s.asn) END
 FROM shown s ORDER BY 1 NULLS LAST$$,
         replace($3, ' ', '_'), lastfluss._rows($1, $2, NULL, $5, by_columns => ARRAY[replace($3, ' ', '_'), 'ingress']))
