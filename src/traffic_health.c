@@ -4,13 +4,10 @@
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
@@ -67,19 +64,6 @@ static const TableLayout health_layout = {
 	.column_count = lengthof(health_columns)
 };
 
-static Oid
-health_owner_of(Oid table)
-{
-	HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-	Oid			owner;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for relation %u", table);
-	owner = ((Form_pg_class) GETSTRUCT(tuple))->relowner;
-	ReleaseSysCache(tuple);
-	return owner;
-}
-
 /* Traffic matters more: it is not to wait for a right that its owner lacks. */
 static void
 health_report_missing(const char *schema, const char *relation, Oid owner)
@@ -103,7 +87,7 @@ traffic_health_open(const char *name, Oid traffic)
 	const char *schema;
 	const char *relation;
 	Oid			table;
-	Oid			owner = health_owner_of(traffic);
+	Oid			owner = table_owner(traffic);
 
 	table_split_name(name, &schema, &relation);
 	relation = table_name_beside(relation, "health");
