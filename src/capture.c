@@ -24,7 +24,6 @@
 #include "pcap.h"
 #include "prefixes.h"
 #include "rollup.h"
-#include "rows.h"
 #include "shared.h"
 #include "top.h"
 #include "traffic.h"
@@ -282,29 +281,19 @@ typedef struct Replay
 } Replay;
 
 static void
-replay_copy_rows(const Aggregate *sums, IntervalCopy *copy)
-{
-	uint32		paths = aggregate_count(sums);
-
-	copy->rows = MemoryContextAllocHuge(CurrentMemoryContext,
-										mul_size(2 * (Size) paths + 2, sizeof(AggregateEntry)));
-	for (uint32 i = 0; i < paths; i++)
-		copy->count += aggregate_row(sums, i, &copy->rows[copy->count]);
-	copy->count = rows_merge(copy->rows, copy->count);
-}
-
-static void
 replay_write(Replay *replay, FlowInterval *interval)
 {
 	MemoryContext old = MemoryContextSwitchTo(replay->context);
 	IntervalCopy copy = {
 		.start = interval->start,
 		.period = interval->period,
+		.path_count = aggregate_count(interval->sums),
+		.paths = aggregate_rows(interval->sums),
 		.name_count = replay->name_count,
 		.names = replay->names
 	};
 
-	replay_copy_rows(interval->sums, &copy);
+	copy_read_rows(&copy);
 	copy.count = top_keep(copy.rows, copy.count, replay->keep_top, replay->keep_top_share);
 	replay->rows += traffic_write(replay->table, &copy);
 	if (copy.count > 0)

@@ -45,7 +45,7 @@
 
 /*
  * What the file of a buffer's interval has.  Sums only grow, so that equal totals
- * mean equal rows.
+ * mean equal paths.
  */
 typedef struct KeeperSaved
 {
@@ -54,7 +54,7 @@ typedef struct KeeperSaved
 	bool		finished;
 	bool		noted;
 	uint32		count;
-	uint64		bytes;			/* of all rows, modulo 2^64 */
+	uint64		bytes;			/* of all paths, modulo 2^64 */
 	uint64		packets;
 	uint64		flows;
 	int64		octets;			/* of the file */
@@ -169,14 +169,16 @@ keeper_summary(const IntervalCopy *copy)
 		.sequence = copy->sequence,
 		.finished = copy->finished,
 		.noted = copy->noted,
-		.count = copy->count
+		.count = copy->path_count
 	};
 
-	for (uint32 i = 0; i < copy->count; i++)
+	for (uint32 i = 0; i < copy->path_count; i++)
 	{
-		saved.bytes += copy->rows[i].sum.bytes;
-		saved.packets += copy->rows[i].sum.packets;
-		saved.flows += copy->rows[i].sum.flows;
+		const AggregateRow *path = &copy->paths[i];
+
+		saved.bytes += path->bytes;
+		saved.packets += path->packets;
+		saved.flows += path->place_flows & AGGREGATE_MAX_FLOWS;
 	}
 	return saved;
 }

@@ -117,7 +117,7 @@ listener_try(Listeners *listeners, Listener *listener, const ConfigSnapshot *con
 	{
 		listener->fd = fd;
 		listener->error = 0;
-		listener->overflows = 0;
+		listener->drops = 0;
 		ereport(lastfluss_elevel(LOG_RANK_INFO),
 				(errmsg("lastfluss: listening on %s",
 						listener_name(&listener->config))));

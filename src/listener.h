@@ -17,7 +17,7 @@ typedef struct Listener
 	bool		covered;		/* another one receives for it */
 	int			error;			/* errno of the last try */
 	int			buffer;
-	uint32		overflows;		/* as the socket counts them */
+	uint32		drops;			/* as the socket counts them, at the last look */
 	uint64		kernel_drops;
 	int64		retry_at;		/* microseconds since 1970 */
 } Listener;

@@ -21,7 +21,6 @@
 
 #include "lastfluss.h"
 #include "row.h"
-#include "rows.h"
 #include "shared.h"
 #include "spool.h"
 #include "table.h"
@@ -133,7 +132,7 @@ live_put_all(IntervalCopy *copy, bool written, const LiveNotes *notes, FunctionC
 	bool		left_out = live_is_left_out(notes, copy, written);
 
 	if (!left_out)
-		copy->count = rows_merge(copy->rows, copy->count);
+		copy_read_rows(copy);
 	for (uint32 i = 0; i < copy->count && !left_out; i++)
 		live_put(copy, &copy->rows[i], written, fcinfo);
 	copy_free(copy);

@@ -304,7 +304,7 @@ receiver_take_datagram(int position, ReceiverSink *sink)
 
 /* One batch into the open intervals.  True when an interval was closed. */
 static bool
-receiver_take_batch(Listener *listener, int count, uint32 overflows)
+receiver_take_batch(int count)
 {
 	ReceiverSink sink;
 	bool		closed;
@@ -323,10 +323,6 @@ receiver_take_batch(Listener *listener, int count, uint32 overflows)
 	for (int i = 0; i < count; i++)
 		receiver_take_datagram(i, &sink);
 	account_flush(&receiver->mine->account);
-	/* The socket's counter wraps around. */
-	receiver->mine->kernel_drops += (uint32) (overflows - listener->overflows);
-	listener->kernel_drops += (uint32) (overflows - listener->overflows);
-	listener->overflows = overflows;
 	LWLockRelease(receiver->lock);
 	return closed;
 }
@@ -339,6 +335,23 @@ receiver_wake_others(void)
 	shared_wake_keeper();
 }
 
+/* What the kernel dropped meanwhile; its counter wraps around. */
+static void
+receiver_look(Listener *listener)
+{
+	uint32		drops = socket_drops(listener->fd, listener->drops);
+	uint32		dropped = drops - listener->drops;
+
+	if (dropped == 0)
+		return;
+	listener->drops = drops;
+	listener->kernel_drops += dropped;
+	LWLockAcquire(receiver->lock, LW_EXCLUSIVE);
+	receiver->mine->kernel_drops += dropped;
+	listeners_publish(&receiver->listeners, receiver->mine);
+	LWLockRelease(receiver->lock);
+}
+
 /* Reads what is there, up to a limit, and returns how many datagrams that were. */
 static int
 receiver_read_socket(Listener *listener)
@@ -347,20 +360,17 @@ receiver_read_socket(Listener *listener)
 
 	for (int i = 0; i < RECEIVER_BATCHES; i++)
 	{
-		uint32		overflows = listener->overflows;
-		uint64		drops = listener->kernel_drops;
-		int			count = socket_receive(receiver->batch, listener->fd, &overflows);
+		int			count = socket_receive(receiver->batch, listener->fd);
 
 		if (count == 0)
 			break;
 		total += count;
-		if (receiver_take_batch(listener, count, overflows))
+		if (receiver_take_batch(count))
 			receiver_wake_others();
-		if (listener->kernel_drops != drops)
-			receiver_publish_listeners();
 		if (count < socket_batch_capacity())
 			break;
 	}
+	receiver_look(listener);
 	return total;
 }
 

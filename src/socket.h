@@ -37,11 +37,13 @@ extern SocketBatch *socket_batch_create(void);
 extern int	socket_batch_capacity(void);
 
 /*
- * Receives what is there, without waiting: the number of datagrams, 0 when
- * there are none.  "*overflows" becomes the socket's count of datagrams that
- * the kernel dropped (SO_RXQ_OVFL), where the batch tells it.
+ * How many datagrams the kernel has dropped since the socket was opened, modulo
+ * 2^32; "before" where it does not tell (before 4.12).
  */
-extern int	socket_receive(SocketBatch *batch, int fd, uint32 *overflows);
+extern uint32 socket_drops(int fd, uint32 before);
+
+/* Receives what is there, without waiting: the number of datagrams, 0 when there are none. */
+extern int	socket_receive(SocketBatch *batch, int fd);
 
 extern void socket_datagram(const SocketBatch *batch, int position,
 							SocketDatagram *datagram);

@@ -2,10 +2,11 @@
  * spool.c
  *	  Intervals in files of the data directory, one each.
  *
- * The content: a head, the rows, the health rows, and the names of interfaces,
- * one behind the other and each with its closing zero, numbered from 0 on.  All
- * members have a fixed size, and no padding, in the byte order of the machine.
- * Whoever changes one of these structs, or HealthCounts, increments the version.
+ * The content: a head; the paths, as aggregate.h has them; the health rows; the
+ * numbers that paths have for interfaces, ascending; and their names in that order,
+ * one behind the other and each with its closing zero.  All members have a fixed
+ * size, and no padding, in the byte order of the machine.  Whoever changes one of
+ * these structs, AggregateRow or HealthCounts increments the version.
  */
 #include "postgres.h"
 
@@ -19,7 +20,7 @@
 #include "shared.h"
 #include "spool.h"
 
-#define SPOOL_MAGIC			0x4c464901	/* "LFI", version 1 */
+#define SPOOL_MAGIC			0x4c464902	/* "LFI", version 2 */
 #define SPOOL_MAX_OCTETS	((Size) 1 << 30)
 #define SPOOL_MAX_PERIOD	3600	/* seconds */
 #define SPOOL_NAME_SIZE		80
@@ -33,27 +34,13 @@ typedef struct SpoolHead
 	uint64		folded;
 	int32		receiver;
 	int32		period;
-	uint32		count;
+	uint32		path_count;
 	uint32		health_count;
 	uint32		name_count;
 	uint8		finished;
 	uint8		noted;
 	uint8		zero[2];
 } SpoolHead;
-
-typedef struct SpoolRow
-{
-	uint64		bytes;
-	uint64		packets;
-	uint64		flows;
-	uint32		name;
-	uint32		remote_as;
-	uint32		local_as;
-	uint8		family;
-	uint8		ingress;
-	uint8		others;
-	uint8		zero;
-} SpoolRow;
 
 typedef struct SpoolHealth
 {
@@ -64,15 +51,16 @@ typedef struct SpoolHealth
 } SpoolHealth;
 
 StaticAssertDecl(sizeof(SpoolHead) == 56, "no padding");
-StaticAssertDecl(sizeof(SpoolRow) == 40, "no padding");
+StaticAssertDecl(sizeof(AggregateRow) == 32, "no padding");
 StaticAssertDecl(sizeof(SpoolHealth) == sizeof(HealthCounts) + 24, "no padding");
 
 /* A content's parts, where they lie in it. */
 typedef struct SpoolParts
 {
 	SpoolHead  *head;
-	SpoolRow   *rows;
+	AggregateRow *paths;
 	SpoolHealth *health;
+	uint32	   *numbers;
 	char	   *names;
 	Size		names_length;
 } SpoolParts;
@@ -87,21 +75,22 @@ spool_file_name(char *file, const SpoolName *name)
 static bool
 spool_find_parts(void *content, Size length, SpoolParts *parts)
 {
-	Size		rows;
-	Size		health;
+	Size		fixed;
 
 	if (length < sizeof(SpoolHead))
 		return false;
 	length -= sizeof(SpoolHead);
 	parts->head = content;
-	rows = (Size) parts->head->count * sizeof(SpoolRow);
-	health = (Size) parts->head->health_count * sizeof(SpoolHealth);
-	if (rows > length || health > length - rows)
+	fixed = (Size) parts->head->path_count * sizeof(AggregateRow) +
+		(Size) parts->head->health_count * sizeof(SpoolHealth) +
+		(Size) parts->head->name_count * sizeof(uint32);
+	if (fixed > length)
 		return false;
-	parts->rows = (SpoolRow *) (parts->head + 1);
-	parts->health = (SpoolHealth *) (parts->rows + parts->head->count);
-	parts->names = (char *) (parts->health + parts->head->health_count);
-	parts->names_length = length - rows - health;
+	parts->paths = (AggregateRow *) (parts->head + 1);
+	parts->health = (SpoolHealth *) (parts->paths + parts->head->path_count);
+	parts->numbers = (uint32 *) (parts->health + parts->head->health_count);
+	parts->names = (char *) (parts->numbers + parts->head->name_count);
+	parts->names_length = length - fixed;
 	return true;
 }
 
@@ -109,9 +98,9 @@ spool_find_parts(void *content, Size length, SpoolParts *parts)
  * Writing.
  */
 
-/* New numbers for the names that there are, and the octets that these take. */
+/* How many names there are, and the octets that they take. */
 static uint32
-spool_number_names(const IntervalCopy *copy, uint32 *numbers, Size *length)
+spool_count_names(const IntervalCopy *copy, Size *length)
 {
 	uint32		count = 0;
 
@@ -120,31 +109,10 @@ spool_number_names(const IntervalCopy *copy, uint32 *numbers, Size *length)
 	{
 		if (copy->names[i] == NULL)
 			continue;
-		numbers[i] = count++;
+		count++;
 		*length += strlen(copy->names[i]) + 1;
 	}
 	return count;
-}
-
-static void
-spool_put_rows(const IntervalCopy *copy, const uint32 *numbers, SpoolRow *rows)
-{
-	for (uint32 i = 0; i < copy->count; i++)
-	{
-		const AggregateEntry *row = &copy->rows[i];
-
-		rows[i] = (SpoolRow) {
-			.bytes = row->sum.bytes,
-			.packets = row->sum.packets,
-			.flows = row->sum.flows,
-			.name = numbers[row->key.interface],
-			.remote_as = row->key.remote_as,
-			.local_as = row->key.local_as,
-			.family = row->key.family,
-			.ingress = row->key.ingress,
-			.others = row->key.others
-		};
-	}
 }
 
 static void
@@ -164,12 +132,13 @@ spool_put_health(const IntervalCopy *copy, SpoolHealth *health)
 }
 
 static void
-spool_put_names(const IntervalCopy *copy, char *next)
+spool_put_names(const IntervalCopy *copy, uint32 *numbers, char *next)
 {
 	for (uint32 i = 0; i < copy->name_count; i++)
 	{
 		if (copy->names[i] == NULL)
 			continue;
+		*numbers++ = i;
 		strcpy(next, copy->names[i]);
 		next += strlen(next) + 1;
 	}
@@ -185,7 +154,7 @@ spool_head(const IntervalCopy *copy, uint32 name_count)
 		.folded = copy->folded,
 		.receiver = copy->receiver,
 		.period = copy->period,
-		.count = copy->count,
+		.path_count = copy->path_count,
 		.health_count = copy->health_count,
 		.name_count = name_count,
 		.finished = copy->finished,
@@ -196,21 +165,19 @@ spool_head(const IntervalCopy *copy, uint32 name_count)
 static void *
 spool_content(const IntervalCopy *copy, Size *length)
 {
-	uint32	   *numbers = palloc(Max(copy->name_count, 1) * sizeof(uint32));
 	Size		names_length;
-	uint32		name_count = spool_number_names(copy, numbers, &names_length);
+	uint32		name_count = spool_count_names(copy, &names_length);
 	SpoolParts	parts = {0};
 	void	   *content;
 
-	*length = sizeof(SpoolHead) + copy->count * sizeof(SpoolRow) +
-		copy->health_count * sizeof(SpoolHealth) + names_length;
+	*length = sizeof(SpoolHead) + copy->path_count * sizeof(AggregateRow) +
+		copy->health_count * sizeof(SpoolHealth) + name_count * sizeof(uint32) + names_length;
 	content = palloc_extended(*length, MCXT_ALLOC_HUGE);
 	*(SpoolHead *) content = spool_head(copy, name_count);
 	(void) spool_find_parts(content, *length, &parts);
-	spool_put_rows(copy, numbers, parts.rows);
+	memcpy(parts.paths, copy->paths, copy->path_count * sizeof(AggregateRow));
 	spool_put_health(copy, parts.health);
-	spool_put_names(copy, parts.names);
-	pfree(numbers);
+	spool_put_names(copy, parts.numbers, parts.names);
 	return content;
 }
 
@@ -249,21 +216,46 @@ spool_check_head(const SpoolHead *head, const SpoolName *name)
 		(head->health_count > 0) == (head->noted == 1);
 }
 
+/* Ascending, so each has one name. */
 static bool
-spool_check_rows(const SpoolParts *parts)
+spool_check_numbers(const SpoolParts *parts)
 {
-	for (uint32 i = 0; i < parts->head->count; i++)
+	for (uint32 i = 0; i < parts->head->name_count; i++)
 	{
-		const SpoolRow *row = &parts->rows[i];
-
-		if (row->name >= parts->head->name_count ||
-			(row->family != 0 && row->family != 4 && row->family != 6) ||
-			row->ingress > 1 || row->others > 1 ||
-			row->bytes > AGGREGATE_MAX_SUM || row->packets > AGGREGATE_MAX_SUM ||
-			row->flows > AGGREGATE_MAX_SUM)
+		if (parts->numbers[i] >= SHARED_MAX_NAMES ||
+			(i > 0 && parts->numbers[i] <= parts->numbers[i - 1]))
 			return false;
 	}
 	return true;
+}
+
+/* "named" tells which numbers have a name. */
+static bool
+spool_check_path(const AggregateRow *path, const bool *named)
+{
+	uint64		place = aggregate_row_place(path);
+	uint32		ingress = aggregate_ingress(place);
+	uint32		egress = aggregate_egress(place);
+
+	return ingress <= AGGREGATE_NO_INTERFACE && egress <= AGGREGATE_NO_INTERFACE &&
+		named[ingress] && named[egress] &&
+		(place & AGGREGATE_FAMILY) != 1 &&
+		path->bytes <= AGGREGATE_MAX_SUM && path->packets <= AGGREGATE_MAX_SUM;
+}
+
+static bool
+spool_check_paths(const SpoolParts *parts)
+{
+	bool	   *named = palloc0((AGGREGATE_NO_INTERFACE + 1) * sizeof(bool));
+	bool		good = true;
+
+	named[AGGREGATE_NO_INTERFACE] = true;
+	for (uint32 i = 0; i < parts->head->name_count; i++)
+		named[parts->numbers[i]] = true;
+	for (uint32 i = 0; good && i < parts->head->path_count; i++)
+		good = spool_check_path(&parts->paths[i], named);
+	pfree(named);
+	return good;
 }
 
 static bool
@@ -297,25 +289,13 @@ spool_check_names(const SpoolParts *parts)
 }
 
 static void
-spool_get_rows(const SpoolParts *parts, IntervalCopy *copy)
+spool_get_paths(const SpoolParts *parts, IntervalCopy *copy)
 {
-	copy->rows = palloc_extended(Max(copy->count, 1) * sizeof(AggregateEntry), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < copy->count; i++)
-	{
-		const SpoolRow *row = &parts->rows[i];
+	Size		length = copy->path_count * sizeof(AggregateRow);
+	AggregateRow *paths = palloc_extended(Max(length, 1), MCXT_ALLOC_HUGE);
 
-		copy->rows[i] = (AggregateEntry) {
-			.key = {
-				.interface = row->name,
-				.remote_as = row->remote_as,
-				.local_as = row->local_as,
-				.family = row->family,
-				.ingress = row->ingress,
-				.others = row->others
-			},
-			.sum = {row->bytes, row->packets, row->flows}
-		};
-	}
+	memcpy(paths, parts->paths, length);
+	copy->paths = paths;
 }
 
 static void
@@ -339,15 +319,18 @@ spool_get_health(const SpoolParts *parts, IntervalCopy *copy)
 static void
 spool_get_names(const SpoolParts *parts, IntervalCopy *copy)
 {
-	Size		pointers = copy->name_count * sizeof(char *);
+	uint32		count = parts->head->name_count;
+	Size		pointers;
 	char	   *next;
 
-	copy->names = palloc(pointers + parts->names_length);
+	copy->name_count = count > 0 ? parts->numbers[count - 1] + 1 : 0;
+	pointers = copy->name_count * sizeof(char *);
+	copy->names = palloc0(pointers + parts->names_length);
 	next = (char *) copy->names + pointers;
 	memcpy(next, parts->names, parts->names_length);
-	for (uint32 i = 0; i < copy->name_count; i++)
+	for (uint32 i = 0; i < count; i++)
 	{
-		copy->names[i] = next;
+		copy->names[parts->numbers[i]] = next;
 		next += strlen(next) + 1;
 	}
 }
@@ -366,11 +349,10 @@ spool_get(const SpoolParts *parts, IntervalCopy *copy)
 		.finished = head->finished,
 		.noted = head->noted,
 		.folded = head->folded,
-		.count = head->count,
-		.name_count = head->name_count,
+		.path_count = head->path_count,
 		.health_count = head->health_count
 	};
-	spool_get_rows(parts, copy);
+	spool_get_paths(parts, copy);
 	spool_get_health(parts, copy);
 	spool_get_names(parts, copy);
 }
@@ -379,8 +361,8 @@ static bool
 spool_check(const SpoolName *name, void *content, Size length, SpoolParts *parts)
 {
 	return spool_find_parts(content, length, parts) &&
-		spool_check_head(parts->head, name) && spool_check_rows(parts) &&
-		spool_check_health(parts) && spool_check_names(parts);
+		spool_check_head(parts->head, name) && spool_check_numbers(parts) &&
+		spool_check_paths(parts) && spool_check_health(parts) && spool_check_names(parts);
 }
 
 /* An interval must not be taken for lost because memory is short for a moment. */

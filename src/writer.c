@@ -36,7 +36,6 @@
 #include "lastfluss.h"
 #include "prefixes.h"
 #include "rollup.h"
-#include "rows.h"
 #include "shared.h"
 #include "spool.h"
 #include "table.h"
@@ -267,7 +266,7 @@ writer_insert_interval(void *argument)
 	job->extension_missing = !launcher_hold_extension();
 	if (job->extension_missing || !writer_note(&copy))
 		return;
-	copy.count = rows_merge(copy.rows, copy.count);
+	copy_read_rows(&copy);
 	copy.count = top_keep(copy.rows, copy.count, writer.keep_top, writer.keep_top_share);
 	table = traffic_open(writer.table);
 	job->rows = traffic_write(table, &copy);

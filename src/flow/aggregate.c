@@ -31,41 +31,11 @@
 /* Per interface: ingress or egress, and what AGGREGATE_FAMILY can say. */
 #define AGGREGATE_FOLDS			(8 * AGGREGATE_MAX_INTERFACES)
 
-/* Two of them in a cache line, none in two. */
-typedef struct AggregateRow
-{
-	uint64_t	asns;			/* source << 32 | destination */
-	uint64_t	place_flows;	/* place, and in the lower bits the sum of flows */
-	uint64_t	bytes;
-	uint64_t	packets;
-} AggregateRow;
-
-/* Shift of the place; flows stop at the largest number below. */
-#define AGGREGATE_PLACE			33
-
 _Static_assert(AGGREGATE_NO_INTERFACE <= AGGREGATE_INTERFACE,
 			   "every interface fits, and none");
 _Static_assert(AGGREGATE_INGRESS + 14 + AGGREGATE_PLACE == 64, "the place fits");
 _Static_assert(AGGREGATE_MAX_FLOWS == (UINT64_C(1) << AGGREGATE_PLACE) - 1,
 			   "flows have the rest of the word");
-
-static inline uint64_t
-aggregate_row_place(const AggregateRow *row)
-{
-	return row->place_flows >> AGGREGATE_PLACE;
-}
-
-static inline uint32_t
-aggregate_ingress(uint64_t place)
-{
-	return place >> AGGREGATE_INGRESS & AGGREGATE_INTERFACE;
-}
-
-static inline uint32_t
-aggregate_egress(uint64_t place)
-{
-	return place >> AGGREGATE_EGRESS & AGGREGATE_INTERFACE;
-}
 
 struct Aggregate
 {
@@ -123,9 +93,9 @@ aggregate_size(uint32_t max_entries)
 }
 
 static AggregateRow *
-aggregate_rows(const Aggregate *aggregate)
+aggregate_row(const Aggregate *aggregate, uint32_t position)
 {
-	return (AggregateRow *) ((char *) aggregate + aggregate->rows_offset);
+	return (AggregateRow *) ((char *) aggregate + aggregate->rows_offset) + position;
 }
 
 /* An empty index of so many slots, a power of two. */
@@ -186,7 +156,7 @@ aggregate_slot(const Aggregate *aggregate, uint64_t hash, uint32_t position)
 static void
 aggregate_grow_index(Aggregate *aggregate)
 {
-	const AggregateRow *rows = aggregate_rows(aggregate);
+	const AggregateRow *rows = aggregate_row(aggregate, 0);
 
 	aggregate_clear_index(aggregate, 2 * (aggregate->index_mask + 1));
 	for (uint32_t position = 0; position < aggregate->count; position++)
@@ -207,7 +177,7 @@ aggregate_grow_index(Aggregate *aggregate)
 static AggregateRow *
 aggregate_append(Aggregate *aggregate, uint64_t asns, uint64_t place)
 {
-	AggregateRow *row = &aggregate_rows(aggregate)[aggregate->count];
+	AggregateRow *row = aggregate_row(aggregate, aggregate->count);
 
 	*row = (AggregateRow) {.asns = asns,.place_flows = place << AGGREGATE_PLACE};
 	aggregate->count++;
@@ -248,7 +218,7 @@ aggregate_own_row(Aggregate *aggregate, const AggregateHashed *key)
 		if ((slot & ~aggregate->position_mask) == tag)
 		{
 			AggregateRow *row =
-				&aggregate_rows(aggregate)[(slot & aggregate->position_mask) - 1];
+				aggregate_row(aggregate, (slot & aggregate->position_mask) - 1);
 
 			if (row->asns == key->asns && aggregate_row_place(row) == key->place)
 				return row;
@@ -271,7 +241,7 @@ aggregate_others_row(Aggregate *aggregate, uint32_t interface, bool ingress, uin
 								(ingress ? aggregate_place(interface, AGGREGATE_NO_INTERFACE, 0) :
 								 aggregate_place(AGGREGATE_NO_INTERFACE, interface, 0)));
 	}
-	return &aggregate_rows(aggregate)[*position - 1];
+	return aggregate_row(aggregate, *position - 1);
 }
 
 static inline void
@@ -348,7 +318,7 @@ aggregate_prefetch_row(AggregateWaiting *waiting)
 		i = (i + 1) & aggregate->index_mask;
 	}
 	waiting->position = position;
-	__builtin_prefetch(&aggregate_rows(aggregate)[position], 1);
+	__builtin_prefetch(aggregate_row(aggregate, position), 1);
 }
 
 /* Rows stay at their positions; only one that was not there yet may be elsewhere. */
@@ -356,7 +326,7 @@ static inline void
 aggregate_add_waiting(const AggregateWaiting *waiting)
 {
 	Aggregate  *aggregate = waiting->aggregate;
-	AggregateRow *row = &aggregate_rows(aggregate)[waiting->position];
+	AggregateRow *row = aggregate_row(aggregate, waiting->position);
 
 	if (waiting->position < aggregate->count && row->asns == waiting->key.asns &&
 		aggregate_row_place(row) == waiting->key.place)
@@ -416,10 +386,15 @@ aggregate_side(const AggregateRow *row, bool ingress)
 	};
 }
 
-uint32_t
-aggregate_row(const Aggregate *aggregate, uint32_t position, AggregateEntry sides[2])
+const AggregateRow *
+aggregate_rows(const Aggregate *aggregate)
 {
-	const AggregateRow *row = &aggregate_rows(aggregate)[position];
+	return aggregate_row(aggregate, 0);
+}
+
+uint32_t
+aggregate_sides(const AggregateRow *row, AggregateEntry sides[2])
+{
 	uint64_t	place = aggregate_row_place(row);
 	uint32_t	count = 0;
 

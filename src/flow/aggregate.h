@@ -70,6 +70,15 @@ typedef struct AggregateEntry
 	AggregateSum sum;
 } AggregateEntry;
 
+/* A path and its sums, packed; aggregate_sides() reads it.  Two of them in a cache line. */
+typedef struct AggregateRow
+{
+	uint64_t	asns;			/* source << 32 | destination */
+	uint64_t	place_flows;	/* place, and in the lower bits the sum of flows */
+	uint64_t	bytes;
+	uint64_t	packets;
+} AggregateRow;
+
 typedef struct Aggregate Aggregate;
 
 /* Adds as far as AGGREGATE_MAX_SUM, which "a" must not exceed. */
@@ -122,12 +131,15 @@ typedef struct AggregateQueue
 /* Adds all that waits, in its order; before anybody else looks at the tables. */
 extern void aggregate_flush(AggregateQueue *queue);
 
-/* A path but for its AS numbers: ingress << 17 | egress << 3 | a flag | family / 2. */
+/* Place, a path but for its AS numbers: ingress << 17 | egress << 3 | a flag | family / 2. */
 #define AGGREGATE_INGRESS		17
 #define AGGREGATE_EGRESS		3
 #define AGGREGATE_INTERFACE		0x3FFF	/* so many bits of either */
 #define AGGREGATE_OTHERS		4
 #define AGGREGATE_FAMILY		3
+
+/* Shift of the place in a row; flows stop at the largest number below. */
+#define AGGREGATE_PLACE			33
 
 static inline uint64_t
 aggregate_place(uint32_t ingress, uint32_t egress, uint8_t family)
@@ -167,12 +179,29 @@ aggregate_add_later(AggregateQueue *queue, Aggregate *aggregate, const Aggregate
 /* Rows so far, folded ones included. */
 extern uint32_t aggregate_count(const Aggregate *aggregate);
 
-/*
- * Row "position" (0 .. count - 1), in the order in which paths came first: its
- * sides, ingress before egress.  Returns how many there are, 1 or 2.
- */
-extern uint32_t aggregate_row(const Aggregate *aggregate, uint32_t position,
-							  AggregateEntry sides[2]);
+/* The rows, in the order in which paths came first; they stay where they are. */
+extern const AggregateRow *aggregate_rows(const Aggregate *aggregate);
+
+/* The sides of a row, ingress before egress.  Returns how many there are, 1 or 2. */
+extern uint32_t aggregate_sides(const AggregateRow *row, AggregateEntry sides[2]);
+
+static inline uint64_t
+aggregate_row_place(const AggregateRow *row)
+{
+	return row->place_flows >> AGGREGATE_PLACE;
+}
+
+static inline uint32_t
+aggregate_ingress(uint64_t place)
+{
+	return place >> AGGREGATE_INGRESS & AGGREGATE_INTERFACE;
+}
+
+static inline uint32_t
+aggregate_egress(uint64_t place)
+{
+	return place >> AGGREGATE_EGRESS & AGGREGATE_INTERFACE;
+}
 
 /* How many additions were folded since the reset, each side by itself. */
 extern uint64_t aggregate_folded(const Aggregate *aggregate);

@@ -53,3 +53,13 @@ rows_merge(AggregateEntry *rows, uint32_t count)
 	}
 	return merged;
 }
+
+uint32_t
+rows_of_paths(const AggregateRow *paths, uint32_t count, AggregateEntry *rows)
+{
+	uint32_t	sides = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		sides += aggregate_sides(&paths[i], &rows[sides]);
+	return rows_merge(rows, sides);
+}

@@ -44,10 +44,12 @@ sql()
 	"$pgbin/psql" -XqAt -v ON_ERROR_STOP=1 -h "$socket" -p "$port" -U postgres -d lastfluss "$@"
 }
 
-# wait_sql CONDITION: in one session, as each new one costs CPU that is measured.
-wait_sql()
+# wait_statement CONDITION: waits in the server, as each new session costs CPU that
+# is measured.
+wait_statement()
 {
-	sql -c "DO \$\$
+	cat <<-SQL
+		DO \$\$
 		DECLARE
 			until timestamptz := clock_timestamp() + interval '$wait_most s';
 		BEGIN
@@ -55,7 +57,13 @@ wait_sql()
 				IF clock_timestamp() > until THEN RAISE 'waited in vain'; END IF;
 				PERFORM pg_sleep(0.05);
 			END LOOP;
-		END \$\$" || die "waited in vain: $1"
+		END \$\$
+	SQL
+}
+
+wait_sql()
+{
+	sql -c "$(wait_statement "$1")" || die "waited in vain: $1"
 }
 
 build()
@@ -240,11 +248,11 @@ counters()
 		FROM lastfluss.status'
 }
 
-# Until nothing more comes: the kernel tells what it dropped with the next
-# datagram only.
-wait_received()
+# received_statement DATAGRAMS-BEFORE: waits until nothing more comes.
+received_statement()
 {
-	sql -c "DO \$\$
+	cat <<-SQL
+		DO \$\$
 		DECLARE
 			before bigint := -1;
 			received bigint := $1;
@@ -254,7 +262,8 @@ wait_received()
 				before := received;
 				SELECT datagrams INTO received FROM lastfluss.status;
 			END LOOP;
-		END \$\$"
+		END \$\$
+	SQL
 }
 
 # load RATE SECONDS GENERATOR-OPTION...: sets what send() sets, got_records,
@@ -270,7 +279,7 @@ load()
 	# shellcheck disable=SC2086  # pids
 	workers_before=$(cpu $workers)
 	send "$@"
-	wait_received "${before[1]}"
+	sql -c "$(received_statement "${before[1]}")"
 	cpu_receiver=$(($(cpu "$receiver") - receiver_before))
 	# shellcheck disable=SC2086
 	cpu_workers=$(($(cpu $workers) - workers_before))

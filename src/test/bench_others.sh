@@ -3,7 +3,7 @@
 # The part "others" of bench.sh: nfcapd and nfacctd under the same load, one after
 # the other.
 
-others_rate=1200000
+others_rate=${OTHERS_RATE:-1200000}
 
 # start_other COMMAND...: in the background; its CPU is known when it has ended.
 start_other()
@@ -75,16 +75,32 @@ others_row()
 	say "| $1 | $sent_rate | $(calculate %.2f "100 * (1 - $2 / $sent_records)") % | $(calculate %.2f "$3 / 1e9") | $(calculate '%.2f M' "$mine") | $(ratio "$reference" "$mine") |"
 }
 
+# others_write_all DATAGRAMS-BEFORE: what was sent is received and written, by one
+# session, as each costs CPU that is measured.
+others_write_all()
+{
+	sql -o /dev/null \
+		-c "$(received_statement "$1")" \
+		-c "SELECT set_config('bench.changed', now()::text, false),
+			lastfluss.set('window', '0'), lastfluss.set('period', '1')" \
+		-c "$(wait_statement "SELECT last_interval >= current_setting('bench.changed')::timestamptz
+			FROM lastfluss.status")" || die "Lastfluss did not write"
+}
+
 others_lastfluss()
 {
-	local before
+	local before after cpu_before cpu_all
 
 	say_progress "others: lastfluss"
 	start_collector
-	before=$(cpu_server)
-	load "$others_rate" "$long" --format v9
-	write_all
-	others_row "Lastfluss" "$got_records" $(($(cpu_server) - before))
+	read -ra before < <(counters)
+	cpu_before=$(cpu_server)
+	send "$others_rate" "$long" --format v9
+	others_write_all "${before[1]}"
+	cpu_all=$(($(cpu_server) - cpu_before))
+	read -ra after < <(counters)
+	sql -o /dev/null -c "SELECT lastfluss.reset('period')" -c "SELECT lastfluss.reset('window')"
+	others_row "Lastfluss" $((after[0] - before[0])) "$cpu_all"
 }
 
 others_nfcapd()

@@ -294,7 +294,7 @@ ledger_subtract_rows(Ledger *ledger, const Aggregate *aggregate)
 	for (uint32_t i = 0; i < aggregate_count(aggregate); i++)
 	{
 		AggregateEntry sides[2];
-		uint32_t	count = aggregate_row(aggregate, i, sides);
+		uint32_t	count = aggregate_sides(&aggregate_rows(aggregate)[i], sides);
 
 		CHECK(count == 1 || count == 2);
 		for (uint32_t side = 0; side < count; side++)

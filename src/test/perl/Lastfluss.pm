@@ -235,8 +235,8 @@ sub run
 	return $self->sql('SELECT (1000000 * extract(epoch FROM max(run)))::bigint FROM lastfluss._written');
 }
 
-# Bytes of all rows in a file of an interval; 0 where it is gone by now.  Behind
-# the file's header of 12 octets comes a head of 56, with the number of rows.
+# Bytes of all paths in a file of an interval; 0 where it is gone by now.  Behind
+# the file's header of 12 octets comes a head of 56, with their number.
 sub spool_file_bytes
 {
 	my ($file) = @_;
@@ -244,7 +244,7 @@ sub spool_file_bytes
 	my $rows    = unpack('L', substr($content, 12 + 40, 4));
 	my $sum     = 0;
 
-	$sum += unpack('Q', substr($content, 12 + 56 + 40 * $_, 8)) for 0 .. $rows - 1;
+	$sum += unpack('Q', substr($content, 12 + 56 + 32 * $_ + 16, 8)) for 0 .. $rows - 1;
 	return $sum;
 }
 

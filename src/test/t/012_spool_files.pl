@@ -32,7 +32,7 @@ sub files
 	return @found;
 }
 
-# An interval's file is up to date when its sum is the one sent: the row comes
+# An interval's file is up to date when its sum is the one sent: the path comes
 # behind a head of 56 octets, and the file's header of 12.
 sub saved_bytes
 {
@@ -45,7 +45,7 @@ sub saved_bytes
 		my $content = eval { slurp_file($file) } // next;
 		my $rows    = unpack('L', substr($content, 12 + 40, 4));
 
-		$sum += unpack('Q', substr($content, 12 + 56 + 40 * $_, 8)) for 0 .. $rows - 1;
+		$sum += unpack('Q', substr($content, 12 + 56 + 32 * $_ + 16, 8)) for 0 .. $rows - 1;
 	}
 	return $sum;
 }

@@ -126,7 +126,7 @@ read_rows(const Aggregate *aggregate, AggregateEntry rows[MAX_ROWS])
 	for (uint32_t i = 0; i < aggregate_count(aggregate); i++)
 	{
 		assert_true(count + 2 <= MAX_ROWS);
-		count += aggregate_row(aggregate, i, &rows[count]);
+		count += aggregate_sides(&aggregate_rows(aggregate)[i], &rows[count]);
 	}
 	return rows_merge(rows, count);
 }

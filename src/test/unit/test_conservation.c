@@ -268,7 +268,7 @@ write_rows(Round *round, const Aggregate *sums)
 	for (uint32_t i = 0; i < aggregate_count(sums); i++)
 	{
 		CHECK(round, count + 2 <= COUNT(round->rows));
-		count += aggregate_row(sums, i, &round->rows[count]);
+		count += aggregate_sides(&aggregate_rows(sums)[i], &round->rows[count]);
 	}
 	count = rows_merge(round->rows, count);
 	count = top_keep(round->rows, count, round->keep_top, round->keep_top_share);
