@@ -13,7 +13,8 @@
 #   make dashboards                         dashboards/*.json by their generator
 #   make pictures                           checks and draws the dashboards (npm, Chromium)
 #   make fresh                              demo and test in a new Debian chroot (root)
-#   make test-timescale                     make test beside TimescaleDB, likewise (root)
+#   make test-timescale                     make test in trixie beside TimescaleDB (root)
+#   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
 #
 #   WERROR=1                                warnings are errors (CI; never a user's build)
 #   with_llvm=no                            no bitcode for the JIT, so no clang
@@ -43,7 +44,7 @@ GENERATOR = src/test/generator/generator
 BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
+.PHONY: demo demo-check demo-stop test test-timescale test-majors fresh setup unitcheck coverage fuzz truth \
 	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
@@ -66,7 +67,10 @@ fresh:
 	@bash src/test/fresh.sh
 
 test-timescale:
-	@bash src/test/timescale.sh
+	@SUITES=trixie TIMESCALE=required bash src/test/majors.sh
+
+test-majors:
+	@bash src/test/majors.sh
 
 setup:
 	@bash src/test/setup.sh test
