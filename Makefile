@@ -15,6 +15,8 @@
 #   make fresh                              demo and test in a new Debian chroot (root)
 #   make test-timescale                     make test in trixie beside TimescaleDB (root)
 #   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
+#   make dist                               the release's archives, of what is committed
+#   make test-package                       Debian packages of it, tried in a chroot (root)
 #
 #   WERROR=1                                warnings are errors (CI; never a user's build)
 #   with_llvm=no                            no bitcode for the JIT, so no clang
@@ -44,7 +46,8 @@ GENERATOR = src/test/generator/generator
 BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale test-majors fresh setup unitcheck coverage fuzz truth \
+.PHONY: demo demo-check demo-stop test test-timescale test-majors test-package dist \
+	fresh setup unitcheck coverage fuzz truth \
 	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
@@ -71,6 +74,18 @@ test-timescale:
 
 test-majors:
 	@bash src/test/majors.sh
+
+test-package:
+	@bash src/test/package.sh
+
+# The same bytes for the same commit, wherever and whenever: times are the commit's, of
+# which zip keeps those of the clock on the wall.
+DIST = lastfluss-$(shell sed -n "s/^default_version = '\(.*\)'/\1/p" lastfluss.control)
+DIST_COMMIT = HEAD
+
+dist:
+	git -c tar.umask=0022 archive --format=tar --prefix=$(DIST)/ $(DIST_COMMIT) | gzip -9n >$(DIST).tar.gz
+	TZ=UTC git archive --format=zip -9 --prefix=$(DIST)/ -o $(DIST).zip $(DIST_COMMIT)
 
 setup:
 	@bash src/test/setup.sh test
