@@ -13,7 +13,11 @@
 #   make dashboards                         dashboards/*.json by their generator
 #   make pictures                           checks and draws the dashboards (npm, Chromium)
 #   make fresh                              demo and test in a new Debian chroot (root)
-#   make test-timescale                     make test beside TimescaleDB, likewise (root)
+#   make test-timescale                     make test in trixie beside TimescaleDB (root)
+#   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
+#   make test-upgrade                       pg_upgrade with data, bookworm to trixie (root)
+#   make dist                               the release's archives, of what is committed
+#   make test-package                       Debian packages of it, tried in a chroot (root)
 #
 #   WERROR=1                                warnings are errors (CI; never a user's build)
 #   with_llvm=no                            no bitcode for the JIT, so no clang
@@ -25,7 +29,10 @@ EXTENSION = lastfluss
 DATA = $(wildcard sql/lastfluss--*.sql)
 PGFILEDESC = "lastfluss - traffic by ASN and interface from NetFlow, IPFIX and sFlow"
 
-PG_CPPFLAGS = -Isrc -Isrc/flow
+# As CREATE EXTENSION takes it.
+LASTFLUSS_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" lastfluss.control)
+
+PG_CPPFLAGS = -Isrc -Isrc/flow -DLASTFLUSS_VERSION='"$(LASTFLUSS_VERSION)"'
 SHLIB_LINK = -lyaml
 PG_CFLAGS = -std=gnu11
 ifdef WERROR
@@ -43,7 +50,8 @@ GENERATOR = src/test/generator/generator
 BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale fresh setup unitcheck coverage fuzz truth \
+.PHONY: demo demo-check demo-stop test test-timescale test-majors test-package test-upgrade dist \
+	fresh setup unitcheck coverage fuzz truth \
 	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
@@ -66,7 +74,25 @@ fresh:
 	@bash src/test/fresh.sh
 
 test-timescale:
-	@bash src/test/timescale.sh
+	@SUITES=trixie TIMESCALE=required bash src/test/majors.sh
+
+test-majors:
+	@bash src/test/majors.sh
+
+test-upgrade:
+	@bash src/test/pg_upgrade.sh
+
+test-package:
+	@bash src/test/package.sh
+
+# The same bytes for the same commit, wherever and whenever: times are the commit's, of
+# which zip keeps those of the clock on the wall.
+DIST = lastfluss-$(LASTFLUSS_VERSION)
+DIST_COMMIT = HEAD
+
+dist:
+	git -c tar.umask=0022 archive --format=tar --prefix=$(DIST)/ $(DIST_COMMIT) | gzip -9n >$(DIST).tar.gz
+	TZ=UTC git archive --format=zip -9 --prefix=$(DIST)/ -o $(DIST).zip $(DIST_COMMIT)
 
 setup:
 	@bash src/test/setup.sh test
@@ -156,6 +182,7 @@ include $(PGXS)
 
 # PGXS of most packages does not track headers; a change in one rebuilds all.
 $(OBJS): $(wildcard src/*.h src/flow/*.h)
+src/version.o: lastfluss.control
 
 installcheck: $(GENERATOR)
 

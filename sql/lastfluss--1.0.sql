@@ -928,6 +928,10 @@ Needs the right to read traffic, lastfluss.interface, lastfluss.counters and the
 
 /* The doctor: a function for each question, so that one which fails stops no other. */
 
+CREATE FUNCTION lastfluss._version_mismatch(extension text, OUT finding text, OUT advice text)
+AS 'MODULE_PATHNAME', 'lastfluss_version_mismatch' LANGUAGE C STRICT STABLE;
+COMMENT ON FUNCTION lastfluss._version_mismatch(text) IS 'how the version of the library that the server has loaded differs from this one, and what is to be done; null: it does not';
+
 CREATE FUNCTION lastfluss._doctor_collector(OUT status text, OUT topic text, OUT finding text, OUT advice text)
 RETURNS SETOF record LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -937,6 +941,9 @@ DECLARE
 BEGIN
     SELECT * INTO now_is FROM lastfluss.status;
 
+    RETURN QUERY SELECT 'warning', 'version', m.finding, m.advice
+        FROM pg_extension e, lastfluss._version_mismatch(e.extversion) m
+        WHERE e.extname = 'lastfluss' AND m.finding IS NOT NULL;
     IF now_is.state = 'starting' THEN
         IF pg_is_in_recovery() THEN
             RETURN QUERY SELECT 'warning', 'collector', 'a standby does not collect', 'It starts when the server is promoted.';
@@ -3003,7 +3010,7 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
     lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
-    lastfluss._written_until(), lastfluss._estimated_rows(regclass),
+    lastfluss._written_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),

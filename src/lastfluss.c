@@ -134,6 +134,9 @@ _PG_init(void)
 
 	define_settings();
 	shared_register();
+	/* pg_upgrade starts both servers: what would be received there would be lost. */
+	if (IsBinaryUpgrade)
+		return;
 	register_worker("lastfluss launcher", "lastfluss_launcher_main", -1,
 					BGWORKER_BACKEND_DATABASE_CONNECTION);
 	register_worker("lastfluss writer", "lastfluss_writer_main", -1,

@@ -56,6 +56,9 @@ extern PGDLLEXPORT void lastfluss_keeper_main(Datum arg);
 extern bool launcher_lock_free(Oid database);
 extern bool launcher_hold_extension(void);
 
+/* version.c */
+extern void version_log(void);
+
 /* traffic itself, and its rollups */
 #define LASTFLUSS_RELATIONS	4
 

@@ -216,6 +216,7 @@ maintenance_look(void)
 	maintenance.traffic = InvalidOid;
 	if (!launcher_hold_extension())
 		return false;
+	version_log();
 	config_read_settings(&maintenance.settings);
 	table_split_name(maintenance.settings.table, &schema, &relation);
 	maintenance.traffic = get_relname_relid(relation, get_namespace_oid(schema, true));

@@ -16,18 +16,9 @@ IMAGE_DAYS=7
 
 chroot_need()
 {
-	local program
-
 	am_root || die "a chroot needs root"
-	for program in debootstrap unshare chroot
-	do
-		PATH=$PATH:/usr/sbin command -v "$program" >/dev/null ||
-			die "$program is missing; as root type
-
-    apt-get install --no-install-recommends debootstrap
-
-and try again"
-	done
+	# shellcheck disable=SC2154  # of the script that sources this
+	bash "$here/setup.sh" chroot
 }
 
 # Prints "URI release" of each binary archive that apt knows.  Apt itself reads
@@ -57,21 +48,38 @@ chroot_is_ubuntu()
 	[ "$(. /etc/os-release && echo "${ID:-}")" = ubuntu ]
 }
 
-# Sets mirror, security and components.  A mirror carries all releases, so the
-# one that serves this machine's release serves SUITE as well.
+# Sets mirror (empty where there is none), security and components.  A mirror
+# carries all releases, so the one that serves this machine's release serves
+# SUITE as well.
 chroot_find_mirror()
 {
 	local codename
 
 	codename=$(chroot_host_codename)
+	# apt tells of no archive whose lists it has not fetched
+	[ -n "${MIRROR:-}" ] || [ -n "$(chroot_archives)" ] ||
+		apt-get update --quiet -o DPkg::Lock::Timeout=300 >/dev/null 2>&1 || :
 	mirror=${MIRROR:-$(chroot_mirror "$codename")}
 	security=${SECURITY_MIRROR:-$(chroot_mirror "$codename-security")}
-	[ -n "$mirror" ] || die "no mirror found in apt's sources; name one with MIRROR="
 	components=main
 	if chroot_is_ubuntu
 	then
 		components="main universe"
 	fi
+}
+
+# chroot_has_release URI RELEASE: whether the archive has it, and can be reached, by
+# apt's own way to it.
+chroot_has_release()
+{
+	local file
+	local status=0
+
+	file=$(mktemp)
+	timeout 60 /usr/lib/apt/apt-helper -o Acquire::Retries=3 download-file \
+		"${1%/}/dists/$2/InRelease" "$file" >/dev/null 2>&1 || status=$?
+	rm -f "$file"
+	return "$status"
 }
 
 # chroot_write_apt ROOT SUITE: the archives, and how this machine reaches them.
@@ -82,7 +90,9 @@ chroot_write_apt()
 
 	{
 		echo "deb $mirror $suite $components"
-		[ -z "$security" ] || echo "deb $security $suite-security $components"
+		# unstable has none
+		[ -z "$security" ] || ! chroot_has_release "$security" "$suite-security" ||
+			echo "deb $security $suite-security $components"
 	} >"$root/etc/apt/sources.list"
 	apt-config dump | grep -E '^Acquire::(https?|Check|Force|Retries)[A-Za-z0-9:-]* "[^"]+";' >"$root/etc/apt/apt.conf.d/99host" || :
 	cp /etc/resolv.conf /etc/hosts "$root/etc/"
@@ -141,6 +151,7 @@ chroot_make_base()
 	local image=$2
 
 	chroot_find_mirror
+	[ -n "$mirror" ] || die "no mirror found in apt's sources; name one with MIRROR="
 	root=$(mktemp -d "$CACHE/root.XXXXXX")
 	chmod 755 "$root" # it is somebody's "/", and goes into the image
 	say "== debootstrap $suite"

@@ -1,7 +1,7 @@
 #!/bin/bash
 #
-# setup.sh demo|test|bench|fuzz|coverage: installs what building and running needs and
-# this machine lacks, by apt, as root or with a sudo that asks for no password.
+# setup.sh demo|test|bench|fuzz|coverage|chroot: installs what building and running
+# needs and this machine lacks, by apt, as root or with a sudo that asks for no password.
 # Otherwise it prints the line to type.  Says and does nothing when nothing is
 # missing.
 #
@@ -143,6 +143,10 @@ look()
 		coverage)
 			look_for_compiler
 			look_for_coverage
+			;;
+		chroot)
+			have debootstrap || missing+=(debootstrap)
+			have unshare || missing+=(util-linux)
 			;;
 		*)
 			look_for_tools

@@ -35,7 +35,8 @@ sub new
 		port      => udp_port(),
 		sent      => 0,
 		receivers => 1,
-		node      => PostgreSQL::Test::Cluster->new($name) }, $class;
+		node      => PostgreSQL::Test::Cluster->new($name,
+			defined $option{install_path} ? (install_path => $option{install_path}) : ()) }, $class;
 
 	$self->{receivers} = $1 if ($option{conf} // '') =~ /lastfluss\.receivers\s*=\s*(\d+)/;
 	$self->node->init(%{ $option{init} // {} });
