@@ -484,6 +484,13 @@ rollup_prepare(Rollups *rollups, RollupLevel level)
  * Sums.
  */
 
+/* What a bucket's bytes stand for: an interval counts where it begins, as a whole. */
+static int
+rollup_seconds(const Rollups *rollups, RollupLevel level)
+{
+	return Max(rollup_types[level].step, rollups->period);
+}
+
 /* Bytes of a row of traffic, which may lack our columns or be older than these. */
 static const char *
 rollup_bytes(Oid source, int period)
@@ -596,7 +603,7 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 					" SELECT %s, (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real"
 					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 5, 3, 4",
 					rollup_table_name(rollups->states[level].relation), bucket,
-					rollup_types[level].step, rollups->keep_top > 0 ? folded.data : rows.data);
+					rollup_seconds(rollups, level), rollups->keep_top > 0 ? folded.data : rows.data);
 }
 
 static bool
@@ -945,7 +952,7 @@ rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *part
 					" FROM (SELECT * FROM late UNION ALL SELECT * FROM before) b"
 					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 5, 3, 4",
 					bucket, rows.data, table, rollup_time(rollup_floor(since, rollup_types[level].step)),
-					rollup_time(until), table, rollup_types[level].step);
+					rollup_time(until), table, rollup_seconds(rollups, level));
 }
 
 static void
