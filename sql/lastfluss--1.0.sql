@@ -1157,6 +1157,12 @@ BEGIN
     RETURN QUERY SELECT 'warning', 'retention', format('%s has no partitions, so that nothing of it can be dropped by the setting retention', traffic),
             'SELECT lastfluss.upgrade_table();'
         WHERE plain AND retention <> 'keep';
+    RETURN QUERY SELECT 'error', 'privileges', format('%s has row-level security, %s has none, and %s may read it', traffic, c.oid::regclass,
+                string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')),
+            format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY;  -- and CREATE POLICY, as for %s', c.oid::regclass, traffic)
+        FROM lastfluss._tables() r JOIN pg_class c ON c.oid = r CROSS JOIN LATERAL aclexplode(c.relacl) a
+        WHERE (SELECT t.relrowsecurity FROM pg_class t WHERE t.oid = traffic) AND NOT c.relrowsecurity
+            AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner GROUP BY c.oid;
     IF (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'rollups') <> 'on' THEN
         RETURN;
     END IF;
@@ -1393,6 +1399,15 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._sources() IS
 'the relations that hold traffic: table, live, rollup, and total (of interfaces, without ASNs); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
+
+CREATE FUNCTION lastfluss._tables() RETURNS SETOF regclass
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t FROM lastfluss._table() t WHERE t IS NOT NULL
+    UNION SELECT c.oid::regclass FROM lastfluss._rollup r JOIN pg_class c ON c.oid = r.relation WHERE r.traffic = lastfluss._table();
+$$;
+COMMENT ON FUNCTION lastfluss._tables() IS 'the table of the traffic and its rollups, as far as they are made, whether they have rows or not';
 
 CREATE FUNCTION lastfluss._over() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -2836,7 +2851,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
-        'peering_candidates', 'plot', 'svg', '_sources', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
+        'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
         '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_health_table', '_graph_asn', '_asn_country', 'graph',
@@ -2844,11 +2859,16 @@ DECLARE
         '_silent_until', 'losses', '_shade', '_dashboard_panel', 'dashboard'];
     relation text;
 BEGIN
+    IF NOT EXISTS (SELECT FROM lastfluss._tables()) THEN
+        RAISE EXCEPTION 'there is no table of the traffic yet'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'The collector makes it some seconds after CREATE EXTENSION; lastfluss.doctor() says what keeps it from that.';
+    END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s',
         (SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
          WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.proname = ANY (answers)), $1);
-    FOR relation IN SELECT s.relation FROM lastfluss._sources() s WHERE s.kind <> 'live' LOOP
+    FOR relation IN SELECT t FROM lastfluss._tables() t LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation, $1);
     END LOOP;
     IF $2 THEN
@@ -2861,7 +2881,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.grant_read(regrole, boolean) IS
-'lets a role ask: USAGE on the schema, EXECUTE on the answers and graphs, SELECT on the table of the traffic and its rollups that are there, and with live on lastfluss.live, interface, asn and traffic_health too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
+'lets a role ask: USAGE on the schema, EXECUTE on the answers and graphs, SELECT on the table of the traffic and its rollups (whoever may read the table gets that on rollups that are made later, too, unless it has row-level security), and with live on lastfluss.live, interface, asn and traffic_health too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
 
 /* Captures */
 
@@ -3056,7 +3076,7 @@ GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
-    lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._table(), lastfluss._tables(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
     lastfluss._written_until(), lastfluss._estimated_rows(regclass),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
