@@ -5,8 +5,8 @@
  *
  *     psql lastfluss -f examples/customers.sql
  *
- * Run it as a superuser, when traffic and its rollups are there; again
- * after another rollup was made.  Change the rows in the middle to yours.
+ * Run it as a superuser.  A rollup that is made later is closed to customers, until
+ * it is run again.  Change the rows in the middle to yours.
  */
 
 \set ON_ERROR_STOP on
@@ -86,7 +86,7 @@ DO $$
 DECLARE
     relation text;
 BEGIN
-    FOR relation IN SELECT s.relation FROM lastfluss._sources() s WHERE s.kind <> 'live' LOOP
+    FOR relation IN SELECT t FROM lastfluss._tables() t LOOP
         EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation);
         EXECUTE format('DROP POLICY IF EXISTS customers ON %s', relation);
         EXECUTE format('CREATE POLICY customers ON %s FOR SELECT USING (iface = ANY (ARRAY(SELECT p.iface FROM operator.port p)))', relation);

@@ -338,6 +338,49 @@ SELECT t.iface, t.ingress, t.slots, t.without, t.slot,
 FROM lastfluss.percentile('C', '2024-03-01') t;
 DELETE FROM lastfluss._rollup WHERE traffic = 'asked'::regclass;
 
+/*
+ * Periods that five minutes are no multiple of: buckets of as many intervals each, so
+ * that constant traffic is constant, whether the table serves it or sums by 5 minutes,
+ * where an interval counts as a whole in the one that it begins in.
+ */
+
+CREATE FUNCTION pg_temp.steps(period text) RETURNS TABLE (of_5_min bigint, of_10_min bigint, of_30_min bigint, of_1_hour bigint, of_1_day bigint, day bigint, year bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lastfluss.set('period', period);
+    RETURN QUERY SELECT lastfluss._step(NULL, '5 min'), lastfluss._step(NULL, '10 min'), lastfluss._step(NULL, '30 min'), lastfluss._step(NULL, '1 hour'), lastfluss._step(NULL, '1 day'),
+        lastfluss._step('1 day', NULL), lastfluss._step('1 year', NULL);
+END;
+$$;
+SELECT * FROM unnest('{30,40,45,60,100,120,240,299,300,420,600,3600}'::text[]) period, pg_temp.steps(period);
+CREATE TABLE steady (LIKE asked);
+CREATE TABLE steady_5m_total (LIKE asked_5m);
+SELECT lastfluss.set('table', 'steady');
+CREATE FUNCTION pg_temp.steady(period integer) RETURNS TABLE (served_by text, bits_from float8, bits_until float8, highest real, billed float8, mean float8, slot interval) LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM lastfluss.set('period', period::text);
+    TRUNCATE steady, steady_5m_total;
+    -- 80 bit/s for a month, and longer, so that all slots are whole
+    INSERT INTO steady SELECT 1, to_timestamp(t), 80, 'A', true, 1, 10, 4, 10 * period, 1, 1
+    FROM generate_series(extract(epoch FROM timestamptz '2024-02-01')::bigint / period * period, extract(epoch FROM timestamptz '2024-03-02')::bigint, period) t;
+    INSERT INTO steady_5m_total SELECT 1, date_bin('5 min', "time", 'epoch'), 0, iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), 0 FROM steady GROUP BY 2, 4, 5, 8;
+    INSERT INTO lastfluss._rollup (traffic, name, relation, complete_from, complete_until) VALUES ('steady'::regclass, '5m_total', 'steady_5m_total'::regclass, '2024-02-01', '2024-03-02')
+    ON CONFLICT DO NOTHING;
+    FOREACH served_by IN ARRAY '{rollup,table}'::text[] LOOP
+        IF served_by = 'table' THEN
+            DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass;
+        END IF;
+        RETURN QUERY SELECT (SELECT string_agg(DISTINCT e.kind, ' ') FROM lastfluss._pieces('2024-02-02', '2024-02-29', lastfluss._step(NULL, '5 min'), false, true) e),
+            t.*, b.percentile, b.mean, b.slot
+        FROM (SELECT min(t.bandwidth)::float8, max(t.bandwidth)::float8, max(t.peak) FROM lastfluss.traffic('2024-02-02', '2024-02-29', '5 min', by => '{iface}') t) t,
+            lastfluss.percentile('A', '2024-02-01', 1, 'UTC') b WHERE b.ingress;
+    END LOOP;
+END;
+$$;
+SELECT * FROM unnest('{40,45,60,120,420,600}'::integer[]) period, pg_temp.steady(period);
+DROP TABLE steady, steady_5m_total;
+SELECT lastfluss.reset('period');
+SELECT lastfluss.set('table', 'asked');
+
 /* Candidates for peering */
 
 TRUNCATE asked;

@@ -82,6 +82,72 @@ SELECT host, string_agg(coalesce(lost::text, '-'), ' ' ORDER BY "time") AS lost 
 SELECT * FROM lastfluss.losses('2024-03-01 00:00', '2024-03-01 00:06', '1 min');
 SELECT * FROM lastfluss.losses('2024-03-01 00:00', '2024-03-01 00:06', '5 min');
 
+-- A gap also before what was noted last, behind it, and in a range that has nothing.
+SELECT * FROM lastfluss.losses('2024-03-01 00:03', '2024-03-01 00:04', '1 min');
+SELECT * FROM lastfluss.losses('2024-03-01 00:03', '2024-03-01 00:05', '1 min');
+SELECT * FROM lastfluss.losses('2024-03-01 00:04', '2024-03-02 00:00', '1 min');
+SELECT * FROM lastfluss.losses('2024-03-01 00:04:30', '2024-03-01 00:05', '1 min');
+SELECT * FROM lastfluss.losses('2024-02-28', '2024-02-29', '1 hour');
+-- Nobody collects here: it goes on until now.
+SELECT "time", time_end = now() AS until_now, text, tags FROM lastfluss.losses('2024-03-01 00:04', now() + interval '1 hour', '1 day');
+
+/*
+ * What retention has left: an hour's, a day's row is drawn as what it stands for.
+ * Some days of constant traffic, of which finer and finer sums remain.
+ */
+
+CREATE TABLE steady (LIKE drawn);
+CREATE TABLE steady_5m (LIKE drawn, peak real NOT NULL);
+CREATE TABLE steady_1h (LIKE steady_5m);
+CREATE TABLE steady_1d (LIKE steady_5m);
+CREATE TABLE steady_5m_total (LIKE steady_5m);
+CREATE TABLE steady_1h_total (LIKE steady_5m);
+CREATE TABLE steady_1d_total (LIKE steady_5m);
+SELECT lastfluss.set('table', 'steady');
+CREATE PROCEDURE pg_temp.roll(name text, seconds integer, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+    -- 80 bit/s of AS 1, 40 of AS 2, each through A and B
+    EXECUTE format('INSERT INTO steady_%s SELECT 1, t, v.bits, i, true, v.asn, 64500, 4, v.bits * $1 / 8, v.bits * $1 / 80, $1, v.bits
+        FROM generate_series($2, $3 - interval ''1 s'', $1 * interval ''1 s'') t, (VALUES (1, 80), (2, 40)) v(asn, bits), unnest(''{A,B}''::text[]) i', name) USING seconds, since, until;
+    EXECUTE format('INSERT INTO steady_%s_total SELECT 1, "time", sum(bandwidth), iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
+        FROM steady_%1$s WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 8', name) USING since, until;
+    INSERT INTO lastfluss._rollup (traffic, name, relation, complete_from, complete_until, kept_from)
+    SELECT 'steady'::regclass, n, ('steady_' || n)::regclass, since, until, since FROM unnest(ARRAY[name, name || '_total']) n;
+END;
+$$;
+INSERT INTO lastfluss._rollup (traffic, name, relation, kept_from) VALUES ('steady'::regclass, 'raw', 'steady'::regclass, '2024-03-05');
+CALL pg_temp.roll('5m', 300, '2024-03-03', '2024-03-05');
+CALL pg_temp.roll('1h', 3600, '2024-03-02', '2024-03-05');
+CALL pg_temp.roll('1d', 86400, '2024-02-29', '2024-03-05');
+CREATE FUNCTION pg_temp.steady(VARIADIC more text[]) RETURNS TABLE (step text, metric text, buckets bigint, without bigint, lowest numeric, highest numeric) LANGUAGE plpgsql AS $$
+DECLARE
+    range text;
+BEGIN
+    FOREACH step IN ARRAY '{1 min,5 min,7 min,1 hour,5 hours}'::text[] LOOP
+        -- within a day's row, in hours' rows, from one to the next, and all
+        FOREACH range IN ARRAY ARRAY['''2024-03-01 10:33'', ''2024-03-01 20:01''', '''2024-03-02 10:33'', ''2024-03-02 11:54''',
+                                     '''2024-03-01 23:17'', ''2024-03-03 00:11''', '''2024-03-01'', ''2024-03-04'''] LOOP
+            RETURN QUERY EXECUTE format('SELECT %L, g.metric, count(*), count(*) FILTER (WHERE g.value IS NULL), round(min(g.value)::numeric, 3), round(max(g.value)::numeric, 3)
+                FROM lastfluss.graph(%s, %L, %s) g GROUP BY 2', step, range, step, array_to_string(more, ', '));
+        END LOOP;
+    END LOOP;
+END;
+$$;
+SELECT * FROM pg_temp.steady('by => ''remote asn''', 'direction => ''in''', 'iface => ''{A}''') ORDER BY step, metric, buckets;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''interface''', 'direction => ''in''') GROUP BY 1 ORDER BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''share''', 'remote_asn => 2') GROUP BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''packets''') GROUP BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''local asn''', 'direction => ''in''', 'measure => ''peak''', 'remote_asn => 1') GROUP BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''95th percentile''') GROUP BY 1;
+-- Only the sums of interfaces are left of the finer ones: ASes come from the coarser.
+DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass AND name IN ('5m', '1h');
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''remote asn''', 'direction => ''in''', 'iface => ''{A}''') GROUP BY 1 ORDER BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''share''', 'remote_asn => 2') GROUP BY 1;
+SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''interface''', 'direction => ''in''') GROUP BY 1 ORDER BY 1;
+DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass;
+DROP TABLE steady, steady_5m, steady_1h, steady_1d, steady_5m_total, steady_1h_total, steady_1d_total;
+SELECT lastfluss.set('table', 'drawn');
+
 -- What cannot be drawn.
 SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => 'colour');
 SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => NULL);

@@ -407,21 +407,27 @@ BEGIN
         FROM lastfluss.seen_interfaces s
         WHERE NOT s.configured AND ($1 IS NULL OR s.host = $1)
             AND coalesce(nullif(s.if_name, ''), s.if_description) <> ''
+    ), told AS (
+        -- routers use the same names: the host tells them apart
+        SELECT f.*, CASE WHEN EXISTS (SELECT FROM found o WHERE o.name = f.name AND (o.host, o.id) <> (f.host, f.id))
+                           OR EXISTS (SELECT FROM lastfluss.interface i WHERE i.name = f.name)
+                         THEN format('%s %s', host(f.host), f.name) ELSE f.name END AS full_name
+        FROM found f
     )
     INSERT INTO lastfluss.interface (name, host, id, speed, description)
-    -- routers use the same names: the host tells them apart
-    SELECT CASE WHEN EXISTS (SELECT FROM found o WHERE o.name = f.name AND (o.host, o.id) <> (f.host, f.id))
-                  OR EXISTS (SELECT FROM lastfluss.interface i WHERE i.name = f.name)
-                THEN format('%s %s', host(f.host), f.name) ELSE f.name END,
-           f.host, f.id, f.speed, nullif(f.if_description, '')
-    FROM found f
+    -- and a router may use one for several: the id tells these apart
+    SELECT CASE WHEN EXISTS (SELECT FROM told o WHERE o.full_name = t.full_name AND (o.host, o.id) <> (t.host, t.id))
+                  OR EXISTS (SELECT FROM lastfluss.interface i WHERE i.name = t.full_name)
+                THEN format('%s %s', t.full_name, t.id) ELSE t.full_name END,
+           t.host, t.id, t.speed, nullif(t.if_description, '')
+    FROM told t
     ON CONFLICT ON CONSTRAINT interface_host_id_vlan_key DO NOTHING;
     GET DIAGNOSTICS adopted = ROW_COUNT;
     RETURN adopted;
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.adopt_interfaces(inet) IS
-'adds the interfaces that were seen and whose name the router has told (lastfluss.seen_interfaces), of one host or of all; returns how many';
+'adds the interfaces that were seen and whose name the router has told (lastfluss.seen_interfaces), of one host or of all; returns how many. A name that is there already gets the host in front, and where that does not tell them apart, the id behind';
 
 CREATE TABLE lastfluss.counters (
     host        inet NOT NULL,
@@ -1158,6 +1164,12 @@ BEGIN
     RETURN QUERY SELECT 'warning', 'retention', format('%s has no partitions, so that nothing of it can be dropped by the setting retention', traffic),
             'SELECT lastfluss.upgrade_table();'
         WHERE plain AND retention <> 'keep';
+    RETURN QUERY SELECT 'error', 'privileges', format('%s has row-level security, %s has none, and %s may read it', traffic, c.oid::regclass,
+                string_agg(DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')),
+            format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY;  -- and CREATE POLICY, as for %s', c.oid::regclass, traffic)
+        FROM lastfluss._tables() r JOIN pg_class c ON c.oid = r CROSS JOIN LATERAL aclexplode(c.relacl) a
+        WHERE (SELECT t.relrowsecurity FROM pg_class t WHERE t.oid = traffic) AND NOT c.relrowsecurity
+            AND a.privilege_type = 'SELECT' AND a.grantee <> c.relowner GROUP BY c.oid;
     IF (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'rollups') <> 'on' THEN
         RETURN;
     END IF;
@@ -1395,6 +1407,15 @@ $$;
 COMMENT ON FUNCTION lastfluss._sources() IS
 'the relations that hold traffic: table, live, rollup, and total (of interfaces, without ASNs); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
 
+CREATE FUNCTION lastfluss._tables() RETURNS SETOF regclass
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t FROM lastfluss._table() t WHERE t IS NOT NULL
+    UNION SELECT c.oid::regclass FROM lastfluss._rollup r JOIN pg_class c ON c.oid = r.relation WHERE r.traffic = lastfluss._table();
+$$;
+COMMENT ON FUNCTION lastfluss._tables() IS 'the table of the traffic and its rollups, as far as they are made, whether they have rows or not';
+
 CREATE FUNCTION lastfluss._over() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -1477,24 +1498,30 @@ AS $$
 DECLARE
     period  bigint := (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table');
     seconds numeric := ceil(extract(epoch FROM $2));
+    even    bigint;
 BEGIN
     period := coalesce(period, 60);
     IF $2 IS NULL THEN
         -- Of those that people read clocks by the longest that leaves 150 points.
         SELECT max(n) INTO seconds
         FROM unnest(ARRAY[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 604800]) n
-        WHERE n % period = 0 AND n <= greatest(extract(epoch FROM $1) / 150, period);
+        WHERE (n % period = 0 OR n >= 3600) AND n >= period AND n <= greatest(extract(epoch FROM $1) / 150, period);
         RETURN coalesce(seconds, period);
     END IF;
     IF seconds <= 0 OR extract(year FROM $2) <> 0 OR extract(month FROM $2) <> 0 THEN
         RAISE EXCEPTION 'invalid step: "%"', $2
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give a length of time such as ''5 min'', ''1 hour'' or ''7 days''.';
     END IF;
-    RETURN CASE WHEN seconds % 300 = 0 AND seconds >= period THEN seconds ELSE ceil(seconds / period) * period END;
+    IF seconds % period = 0 OR seconds % 300 <> 0 THEN
+        RETURN ceil(seconds / period) * period;
+    END IF;
+    -- Buckets of as many periods each, and of whole rollups; in an hour one more or less matters little.
+    even := lcm(period, 300);
+    RETURN CASE WHEN seconds >= 3600 THEN seconds ELSE least(ceil(seconds / even) * even, 3600) END;
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._step(interval, interval) IS
-'the seconds of a bucket: whole periods, or a multiple of five minutes; where no step is told, by the span';
+'the seconds of a bucket: whole periods, or a multiple of five minutes that is whole periods too or at least an hour; where no step is told, by the span';
 
 CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean,
     OUT relation regclass, OUT seconds bigint, OUT kind text, OUT begins bigint, OUT ends bigint)
@@ -1574,6 +1601,7 @@ DECLARE
     columns text[];
     bytes   text;
     peak    text;
+    period  bigint;
     parts   text[];
     piece   record;
 BEGIN
@@ -1588,10 +1616,17 @@ BEGIN
         IF piece.kind = 'table' THEN
             bytes := format('coalesce(%1$s, CASE WHEN bandwidth::float8 * %2$s / 8 >= 9.2e18 THEN 9223372036854775807 ELSE round(bandwidth::float8 * %2$s / 8)::bigint END)', bytes, piece.seconds);
         END IF;
-        peak := CASE WHEN $3 IS NULL THEN 'NULL'
-                     WHEN piece.kind IN ('table', 'live') THEN 'sum(bandwidth::float8)'
-                     WHEN wanted @> names THEN 'max(peak)'
-                     ELSE format('sum(bytes)::float8 * 8 / %s', piece.seconds) END;
+        IF $3 IS NULL THEN
+            peak := 'NULL';
+        ELSIF piece.kind IN ('table', 'live') THEN
+            peak := 'sum(bandwidth::float8)';
+        ELSIF wanted @> names THEN
+            peak := 'max(peak)';
+        ELSE
+            -- Intervals count where they begin: as many as there may be in a bucket, whole.
+            period := coalesce(period, (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table'), 60);
+            peak := format('sum(bytes)::float8 * 8 / %s', (piece.seconds + period - 1) / period * period);
+        END IF;
         parts := parts || format('SELECT %s AS "time", %s, %s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
                                  ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s GROUP BY %s HAVING count(*) > 0',
             CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END,
@@ -1648,7 +1683,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION lastfluss.traffic(timestamptz, timestamptz, interval, text[], bigint[], bigint[], boolean, integer, text[], boolean) IS
 'traffic between two times in buckets of a step: from the coarsest rollup that has what is asked for, from finer ones and the table for what that has not, and from lastfluss.live for what is not written yet, nothing twice and to the byte.
-since, until: the buckets that lie in this range or reach into it, whole. step: length of the buckets, which begin at its multiples (since 1970, UTC); it is rounded up to whole periods, unless it is a multiple of five minutes; null: one that gives some hundred points. iface, remote_asn, local_asn (lists; a null in them stands for null), ingress, family: only this traffic; null: all. by: the columns that it is told apart by, of iface, ingress, family, remote_asn and local_asn, all by default; the others are null. A query for few columns and few values reads few pages. live: with what is not written yet.
+since, until: the buckets that lie in this range or reach into it, whole. step: length of the buckets, which begin at its multiples (since 1970, UTC); it is rounded up to whole periods, and a multiple of five minutes to one that is, unless that is an hour or more; null: one that gives some hundred points. iface, remote_asn, local_asn (lists; a null in them stands for null), ingress, family: only this traffic; null: all. by: the columns that it is told apart by, of iface, ingress, family, remote_asn and local_asn, all by default; the others are null. A query for few columns and few values reads few pages. live: with what is not written yet.
 bandwidth: bytes * 8 / step, also in the bucket that runs, and those whose flows are not all reported, which are lower therefore. peak: the largest mean of an interval in the bucket, or, when rollups serve it and traffic is not told apart by all columns, of the rollup''s buckets. A bucket without traffic has no row.
 Where retention has left only rollups that are coarser than the step, their rows stand at the start of their own buckets, and bandwidth is the mean over these. In rollups small ASNs may be folded into remote_asn null (rollup_keep_top). Without a column bytes, it is bandwidth * period / 8, by the period of now. A rollup that the caller may not read is not used, nor one without row-level security where that applies to the table; live needs SELECT on lastfluss.live and EXECUTE on lastfluss._live(), and is left out where row-level security applies';
 
@@ -1919,7 +1954,7 @@ END;
 COMMENT ON FUNCTION lastfluss.percentile(text, date, double precision, text, text) IS
 'the billing percentile of an interface in a month, a row for each direction; usually the larger one is billed.
 iface: null: all. month: any day of it. p: 0.95 leaves the highest 5 % of the slots out. zone: the time zone in which the month begins and ends, so that one with a change of the clocks has 12 slots of five minutes more or fewer. missing: what a slot without rows counts, zero (no traffic is traffic of 0), or skip (it is left out).
-The slots are five minutes (a period, where that is longer), from the start of the month to its end, or, in a month that runs, to the last one that is over and written. percentile: the mean of a slot in bit/s, by the nearest rank: of n slots in ascending order the one with number ceil(p * n). So nothing is interpolated, and floor((1 - p) * n) slots are higher. rate: the same to read. mean, maximum: of the slots that count. slots: how many that are. without: how many have no rows. slot: the longest that a row stands for; where retention has left only rollups of hours or days, each counts as so many slots of its mean';
+The slots are five minutes (where the period does not divide these, the shortest multiple of both, at most an hour), from the start of the month to its end, or, in a month that runs, to the last one that is over and written. percentile: the mean of a slot in bit/s, by the nearest rank: of n slots in ascending order the one with number ceil(p * n). So nothing is interpolated, and floor((1 - p) * n) slots are higher. rate: the same to read. mean, maximum: of the slots that count. slots: how many that are. without: how many have no rows. slot: the longest that a row stands for; where retention has left only rollups of hours or days, each counts as so many slots of its mean';
 
 CREATE FUNCTION lastfluss.peering_candidates(since interval DEFAULT '7 days', n integer DEFAULT 20, from_time timestamptz DEFAULT NULL,
     until timestamptz DEFAULT now(), tolerance double precision DEFAULT 0.01,
@@ -2338,7 +2373,9 @@ DECLARE
     last_   bigint;
     key     text;
     label   text;
-    names   text[] := lastfluss._graph_names($6, $7, $1, $2);
+    begins  timestamptz;
+    listed  timestamptz := $1;
+    names   text[];
     remotes bigint[] := CASE WHEN $8 IS NOT NULL THEN ARRAY[$8] END;
     locals  bigint[] := CASE WHEN $9 IS NOT NULL THEN ARRAY[$9] END;
     columns text[];
@@ -2346,6 +2383,7 @@ DECLARE
     rows    text;
     amount  text;
     p       double precision;
+    coarse  record;
     whole   text := 'SELECT NULL::bigint AS at, NULL::boolean AS ingress, NULL::numeric AS bytes WHERE false';
     spread  text := 'SELECT extract(epoch FROM r."time")::bigint AS at, 1::numeric AS part';
     running text := 'SELECT NULL::bigint AS at WHERE false';
@@ -2403,29 +2441,37 @@ BEGIN
     last_ := ceil(extract(epoch FROM least($2, now())));
     -- A rollup of ASes or interfaces together has no peaks within its buckets: finer ones are read for them.
     grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
+    -- A row that stands for more than the step, or for no part of it, is laid over the buckets that it reaches into.
+    SELECT count(*) > 0 AS there, max(s.seconds) FILTER (WHERE s.begins = first_) AS first INTO coarse
+    FROM lastfluss._pieces(to_timestamp(first_), $2, grain, false, $4 NOT LIKE '%asn' AND remotes IS NULL AND locals IS NULL) s WHERE step_ % s.seconds <> 0;
+    IF coarse.there THEN
+        spread := 'SELECT greatest(b, t) AS at, CASE WHEN $1 % r.seconds = 0 THEN 1 ELSE (least(b + $1, t + r.seconds) - greatest(b, t))::numeric / r.seconds END AS part'
+                  ' FROM (SELECT extract(epoch FROM r."time")::bigint AS t) e, generate_series(t / $1 * $1, t + CASE WHEN $1 % r.seconds = 0 THEN 0 ELSE r.seconds - 1 END, $1) AS b';
+    END IF;
+    -- The first one may begin before the range.
+    begins := to_timestamp(first_ - coalesce(first_ % coarse.first, 0));
+    IF coarse.first IS NOT NULL THEN
+        listed := begins;
+    END IF;
+    names := lastfluss._graph_names($6, $7, listed, $2);
     rows := format('SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%s) r',
-                   lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => columns || '{ingress}'));
+                   lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => columns || '{ingress}'));
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
         EXECUTE format('SELECT ARRAY(SELECT r.%1$I FROM (%2$s) r WHERE r.%1$I IS NOT NULL GROUP BY 1 ORDER BY sum(r.bytes) DESC, 1 LIMIT $1)',
-                       columns[1], lastfluss._rows($1, $2, NULL, names, remotes, locals, by_columns => columns))
+                       columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns))
         INTO top USING greatest($10, 0);
         rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
                        ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
                        ' FROM (%1$s) r CROSS JOIN LATERAL (VALUES (r.%2$I, 1), (NULL, -1)) AS o(asn, sign)'
                        ' UNION ALL SELECT r."time", NULL, r.ingress, NULL, NULL, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
-                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows($1, $2, grain, names, top, locals, by_columns => '{remote_asn,ingress}')
-                                       ELSE lastfluss._rows($1, $2, grain, names, remotes, top, by_columns => '{local_asn,ingress}') END,
-                       columns[1], lastfluss._rows($1, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
+                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows(begins, $2, grain, names, top, locals, by_columns => '{remote_asn,ingress}')
+                                       ELSE lastfluss._rows(begins, $2, grain, names, remotes, top, by_columns => '{local_asn,ingress}') END,
+                       columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
     END IF;
     IF what = 'share' THEN
-        whole := format('SELECT extract(epoch FROM r."time")::bigint / $1 * $1 AS at, r.ingress, sum(r.bytes) AS bytes FROM (%s) r GROUP BY 1, 2',
-                        lastfluss._rows($1, $2, step_, names, by_columns => '{ingress}'));
-    END IF;
-    -- A row that stands for more than the step is laid over its buckets.
-    IF EXISTS (SELECT FROM lastfluss._pieces($1, $2, step_, false, true) s WHERE s.seconds > step_) THEN
-        spread := 'SELECT extract(epoch FROM r."time")::bigint + o AS at, CASE WHEN r.seconds > $1 THEN $1::numeric / r.seconds ELSE 1 END AS part'
-                  ' FROM generate_series(0, greatest(r.seconds - $1, 0), $1) AS o';
+        whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes * s.part) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s GROUP BY 1, 2',
+                        lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}'), spread);
     END IF;
     IF health IS NOT NULL THEN
         running := format('SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at FROM %s h'
@@ -2439,6 +2485,7 @@ WITH cell AS MATERIALIZED (
     FROM (%2$s) r
     LEFT JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
     CROSS JOIN LATERAL (%7$s) s
+    WHERE s.at / $1 * $1 >= $2 AND s.at / $1 * $1 < $3
     GROUP BY 1, 3, 4
 ), k AS MATERIALIZED (
     SELECT k.key, %6$s AS label
@@ -2654,6 +2701,15 @@ $_$;
 COMMENT ON FUNCTION lastfluss.graph_health(timestamptz, timestamptz, interval) IS
 'traffic_health in buckets of a step, per second: a row for each bucket and host (collector: the row without a host); null where nothing was noted';
 
+CREATE FUNCTION lastfluss._silent_until() RETURNS timestamptz
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN s.state IN ('collecting', 'cannot write') THEN s.since ELSE now() END FROM lastfluss.status s;
+$$;
+COMMENT ON FUNCTION lastfluss._silent_until() IS
+'until when nobody has collected since the last interval that was noted: the start of the collector; now, where it does not collect';
+
 CREATE FUNCTION lastfluss.losses(since timestamptz, until timestamptz, step interval,
     OUT "time" timestamptz, OUT time_end timestamptz, OUT text text, OUT tags text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
@@ -2664,6 +2720,7 @@ AS $_$
 DECLARE
     step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
     health regclass := lastfluss._health_table();
+    period interval := coalesce((SELECT make_interval(secs => s.seconds) FROM lastfluss._sources() s WHERE s.kind = 'table'), '1 min');
 BEGIN
     IF health IS NULL THEN
         RETURN;
@@ -2672,25 +2729,37 @@ BEGIN
 WITH seen AS (
     SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, greatest(sum(h.lost), 0) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
            string_agg(DISTINCT host(h.host), ', ') FILTER (WHERE h.lost > 0 OR h.undecoded > 0) AS hosts
-    FROM %s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
+    FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
+), noted AS (
+    SELECT CASE WHEN EXISTS (SELECT FROM %1$s h WHERE h."time" < to_timestamp($2)) THEN $2 ELSE (SELECT min(at) FROM seen) END AS first,
+           (SELECT max(at) FROM seen) AS newest, EXISTS (SELECT FROM %1$s h WHERE h."time" >= to_timestamp($3)) AS later,
+           (SELECT max(h."time") FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3)) AS newest_time
+), bounds AS (
+    -- What is behind the newest interval may be on its way, until it is late, or the collector was started after it.
+    SELECT n.first, CASE WHEN n.later THEN $3 - 1
+                         WHEN n.newest_time + 2 * $4 < least($5, $6) OR n.newest IS NULL
+                         THEN greatest(n.newest, CASE WHEN $5 < now() THEN floor(extract(epoch FROM $5))::bigint - $1 ELSE $3 - 1 END)
+                         ELSE n.newest END AS last
+    FROM noted n
 ), bucket AS (
     SELECT b.at, s.lost, s.dropped, s.undecoded, s.hosts,
            CASE WHEN s.at IS NULL THEN 'gap' WHEN s.lost > 0 OR s.dropped > 0 OR s.undecoded > 0 THEN 'loss' END AS kind
-    FROM (SELECT generate_series(min(at), max(at), $1) AS at FROM seen) b LEFT JOIN seen s ON s.at = b.at
+    FROM (SELECT generate_series(first, least(last, $3 - 1), $1) AS at FROM bounds) b LEFT JOIN seen s ON s.at = b.at
 ), island AS (
     SELECT k.*, k.at - row_number() OVER (PARTITION BY k.kind ORDER BY k.at) * $1 AS island FROM bucket k WHERE k.kind IS NOT NULL
 )
-SELECT to_timestamp(min(at)), to_timestamp(max(at) + $1),
+SELECT to_timestamp(min(at)), least(to_timestamp(max(at) + $1), now()),
        CASE kind WHEN 'gap' THEN 'nobody collected'
                  ELSE concat_ws(', ', nullif(sum(lost), 0) || ' lost', nullif(sum(dropped), 0) || ' dropped by the kernel', nullif(sum(undecoded), 0) || ' not decoded')
                       || coalesce(' (' || (SELECT string_agg(DISTINCT x, ', ') FROM unnest(array_agg(hosts)) x) || ')', '') END,
        kind
 FROM island GROUP BY kind, island ORDER BY 1$$, health)
-    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint;
+    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint, period,
+        lastfluss._silent_until(), lastfluss._over();
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.losses(timestamptz, timestamptz, interval) IS
-'when data was lost, for annotations of graphs: loss (datagrams or records that were lost, dropped or could not be decoded, as traffic_health has them) and gap (nothing was noted: the collector did not run), in buckets of a step, those in a row together';
+'when data was lost, for annotations of graphs: loss (datagrams or records that were lost, dropped or could not be decoded, as traffic_health has them) and gap (nothing was noted: the collector did not run; up to now, where it still does not), in buckets of a step, those in a row together';
 
 CREATE FUNCTION lastfluss._shade(color text, part double precision) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -2789,19 +2858,24 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
-        'peering_candidates', 'plot', 'svg', '_sources', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
+        'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
         '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',
-        'losses', '_shade', '_dashboard_panel', 'dashboard'];
+        '_silent_until', 'losses', '_shade', '_dashboard_panel', 'dashboard'];
     relation text;
 BEGIN
+    IF NOT EXISTS (SELECT FROM lastfluss._tables()) THEN
+        RAISE EXCEPTION 'there is no table of the traffic yet'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'The collector makes it some seconds after CREATE EXTENSION; lastfluss.doctor() says what keeps it from that.';
+    END IF;
     EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s',
         (SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
          WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.proname = ANY (answers)), $1);
-    FOR relation IN SELECT s.relation FROM lastfluss._sources() s WHERE s.kind <> 'live' LOOP
+    FOR relation IN SELECT t FROM lastfluss._tables() t LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation, $1);
     END LOOP;
     IF $2 THEN
@@ -2814,7 +2888,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.grant_read(regrole, boolean) IS
-'lets a role ask: USAGE on the schema, EXECUTE on the answers and graphs, SELECT on the table of the traffic and its rollups that are there, and with live on lastfluss.live, interface, asn and traffic_health too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
+'lets a role ask: USAGE on the schema, EXECUTE on the answers and graphs, SELECT on the table of the traffic and its rollups (whoever may read the table gets that on rollups that are made later, too, unless it has row-level security), and with live on lastfluss.live, interface, asn and traffic_health too. Not with live for a role that is to see a part only: policies of row-level security know nothing of live, and the table interface has all names';
 
 /* Captures */
 
@@ -3009,7 +3083,7 @@ GRANT SELECT ON lastfluss.status, lastfluss.exporters, lastfluss.templates,
 GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._exporters(), lastfluss._templates(),
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
-    lastfluss._table(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
+    lastfluss._table(), lastfluss._tables(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
     lastfluss._written_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),

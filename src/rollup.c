@@ -378,6 +378,31 @@ rollup_create_index(Oid table, RollupLevel level, Oid owner)
 	table_become_again(&before);
 }
 
+/*
+ * Sums tell what the rows tell, so that whoever may read the one may read the other.
+ * Who reads traffic through policies would see all of it in the sums: these are closed
+ * until somebody writes policies for them.
+ */
+static void
+rollup_copy_rights(Oid table, Oid traffic, Oid owner)
+{
+	const char *name = rollup_table_name(table);
+	TableUser	before;
+	char	   *readers;
+
+	table_become(owner, &before);
+	table_run(psprintf("SELECT c.relrowsecurity,"
+					   " (SELECT string_agg(CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END, ', ')"
+					   " FROM aclexplode(c.relacl) a WHERE a.privilege_type = 'SELECT' AND a.grantee <> c.relowner)"
+					   " FROM pg_class c WHERE c.oid = %u", traffic));
+	readers = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (strcmp(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1), "t") == 0)
+		table_run(psprintf("ALTER TABLE %s ENABLE ROW LEVEL SECURITY", name));
+	else if (readers)
+		table_run(psprintf("GRANT SELECT ON %s TO %s", name, readers));
+	table_become_again(&before);
+}
+
 static Oid
 rollup_open(Oid traffic, RollupLevel level)
 {
@@ -398,6 +423,7 @@ rollup_open(Oid traffic, RollupLevel level)
 	{
 		table = table_create(schema, relation, &layout, owner);
 		rollup_create_index(table, level, owner);
+		rollup_copy_rights(table, traffic, owner);
 	}
 	rollup_check_owner(table, owner);
 	return table;
@@ -453,6 +479,19 @@ rollup_begin(Rollups *rollups, RollupLevel level)
 	}
 }
 
+/* Its state says from when on it has all buckets: not those of before it was made. */
+static void
+rollup_total_open(Rollups *rollups, RollupLevel total, TimestampTz since)
+{
+	rollups->states[total] = (RollupState) {
+		.relation = rollup_open(rollups->traffic, total),
+		.clean_from = DT_NOBEGIN,
+		.kept_from = DT_NOBEGIN,
+		.complete_from = since,
+		.complete_until = since
+	};
+}
+
 void
 rollup_prepare(Rollups *rollups, RollupLevel level)
 {
@@ -478,11 +517,24 @@ rollup_prepare(Rollups *rollups, RollupLevel level)
 	rollup_begin(rollups, level);
 	if (!known || !TIMESTAMP_IS_NOBEGIN(state->complete_until))
 		rollup_save_state(rollups, level);
+	/* Whoever is to read them is granted that once, and not again when they get rows. */
+	if (!known)
+	{
+		rollup_total_open(rollups, ROLLUP_TOTAL(level), DT_NOBEGIN);
+		rollup_save_state(rollups, ROLLUP_TOTAL(level));
+	}
 }
 
 /*
  * Sums.
  */
+
+/* What a bucket's bytes stand for: an interval counts where it begins, as a whole. */
+static int
+rollup_seconds(const Rollups *rollups, RollupLevel level)
+{
+	return Max(rollup_types[level].step, rollups->period);
+}
 
 /* Bytes of a row of traffic, which may lack our columns or be older than these. */
 static const char *
@@ -596,7 +648,7 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 					" SELECT %s, (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real"
 					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 5, 3, 4",
 					rollup_table_name(rollups->states[level].relation), bucket,
-					rollup_types[level].step, rollups->keep_top > 0 ? folded.data : rows.data);
+					rollup_seconds(rollups, level), rollups->keep_top > 0 ? folded.data : rows.data);
 }
 
 static bool
@@ -640,20 +692,13 @@ rollup_source(const Rollups *rollups, RollupLevel level, TimestampTz since, Time
  * Sums by interface.
  */
 
-/* Its state says from when on it has all buckets: not those of before it was made. */
 static void
 rollup_total_prepare(Rollups *rollups, RollupLevel total, TimestampTz since)
 {
 	RollupState *state = &rollups->states[total];
 
 	if (!OidIsValid(state->relation) || !OidIsValid(get_rel_namespace(state->relation)))
-		*state = (RollupState) {
-			.relation = rollup_open(rollups->traffic, total),
-			.clean_from = DT_NOBEGIN,
-			.kept_from = DT_NOBEGIN,
-			.complete_from = since,
-			.complete_until = since
-		};
+		rollup_total_open(rollups, total, since);
 	else if (state->complete_until < since)
 		state->complete_from = state->complete_until = since;
 }
@@ -945,7 +990,7 @@ rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *part
 					" FROM (SELECT * FROM late UNION ALL SELECT * FROM before) b"
 					" GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 5, 3, 4",
 					bucket, rows.data, table, rollup_time(rollup_floor(since, rollup_types[level].step)),
-					rollup_time(until), table, rollup_types[level].step);
+					rollup_time(until), table, rollup_seconds(rollups, level));
 }
 
 static void

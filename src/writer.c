@@ -679,12 +679,19 @@ writer_set_configured(bool configured)
 	writer_set_collecting(configured);
 }
 
-/* An error on the way leaves everything as it was. */
+/*
+ * An error on the way leaves everything as it was.  So does a DROP EXTENSION that is
+ * under way: it holds the extension, and waits for whoever reads its tables.
+ */
 static void
 writer_read_config(void *argument)
 {
+	bool	   *busy = argument;
 	Settings	settings;
 
+	*busy = OidIsValid(get_extension_oid("lastfluss", true)) && !launcher_hold_extension();
+	if (*busy)
+		return;
 	if (!config_publish(&settings))
 	{
 		writer_forget_prefixes();
@@ -712,11 +719,12 @@ writer_follow_config(void)
 {
 	bool		changed = pg_atomic_exchange_u32(&shared->config_changed, 0) != 0;
 	TimestampTz now = GetCurrentTimestamp();
+	bool		busy = false;
 
 	if (!changed && writer.configured && now < writer.config_at)
 		return;
 	writer.config_at = TimestampTzPlusMilliseconds(now, WRITER_CONFIG_SECONDS * 1000);
-	if (!writer_try("read the configuration", writer_read_config, NULL))
+	if (!writer_try("read the configuration", writer_read_config, &busy) || busy)
 		writer.config_at = 0;
 }
 

@@ -1,5 +1,5 @@
--- A role for Grafana, which reads and may nothing else.  In the collector's database, when
--- it has written for the first time (traffic and its rollups must be there):
+-- A role for Grafana, which reads and may nothing else.  In the collector's database, some
+-- seconds after CREATE EXTENSION, when the table traffic is there:
 --
 --   psql -d lastfluss -f examples/grafana/role.sql
 --   psql -d lastfluss -c '\password grafana'

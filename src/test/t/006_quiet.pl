@@ -100,11 +100,14 @@ send_one();
 $collector->becomes(<<'SQL', 't', 'DROP EXTENSION waits for another session');
 SELECT count(*) > 0 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DROP EXTENSION%'
 SQL
+# In this time the writer would read its configuration, which DROP EXTENSION has locked.
+my $waits_since = time;
+Lastfluss::wait_until(sub { time > $waits_since + 4 });
 $other->query_safe('COMMIT');
 $other->quit;
 $drop->quit;
 ok(Lastfluss::wait_until(sub { Lastfluss::sockets($port) == 0 }), 'and goes through after');
-cmp_ok(scalar(said_since($position)), '<=', 2, 'with hardly a line in the log');
+is(join("\n", said_since($position)), '', 'without a line in the log');
 collects('and once more');
 
 #

@@ -22,6 +22,18 @@ is( $collector->sql(
 		 WHERE time <= (SELECT max(time) FROM traffic_health)') =~ s/^\d+/n/r,
 	'n|0|0|t', 'of the collector alone');
 
+# While nobody collects there is a gap, which graphs show as soon as somebody does.
+my $gaps = q{FROM lastfluss.losses(now() - interval '1 hour', now(), '1 s') WHERE tags = 'gap'};
+
+is($collector->sql("SELECT count(*) $gaps"), 0, 'no gap');
+$collector->stop;
+my $stopped = time;
+Lastfluss::wait_until(sub { time > $stopped + 4 });
+$collector->start;
+$collector->wait_for('SELECT state FROM lastfluss.status', 'collecting');
+$collector->becomes("SELECT count(*), min(time_end - time) >= interval '3 s' $gaps", '1|t', 'a gap');
+$collector->becomes("SELECT count(*), max(time_end) < (SELECT max(time) FROM traffic_health) $gaps", '1|t', 'which is over');
+
 # A configured exporter: five records, of which two are not matched, one datagram is
 # missing, and one cannot be decoded; a stranger.
 my $router   = $collector->exporter('ipfix', from => '127.0.0.11', domain => 7);

@@ -201,6 +201,25 @@ Storage::wait_rolled_up($collector);
 equal('original', 'seven columns', seven => 1, bytes => 'round(bandwidth::float8 * 60 / 8)::bigint');
 
 #
+# A period longer than a bucket: the mean is that of the interval.
+#
+$collector->sql(<<"SQL");
+CREATE TABLE slow (LIKE traffic INCLUDING ALL);
+INSERT INTO slow (time, bandwidth, iface, ingress, remote_asn, local_asn, bytes)
+SELECT time, 80, 'A', true, asn, 1, 6000
+FROM generate_series('@{[Storage::day(2)]}'::timestamptz, '@{[Storage::day(1)]}'::timestamptz - interval '10 min', '10 min') time, generate_series(1, 2) asn;
+SQL
+$collector->configure(q{SELECT lastfluss.set('table', 'slow'), lastfluss.set('period', '10 min')});
+$collector->wait_for(q{SELECT bool_and(relation IS NOT NULL) FROM lastfluss.rollups});
+Storage::wait_rolled_up($collector);
+for my $name ('5m', '1h')
+{
+	is($collector->sql("SELECT DISTINCT r.bandwidth, r.peak, t.bandwidth, t.peak FROM slow_$name r JOIN slow_${name}_total t USING (time)"),
+		'80|80|160|160', "a period of ten minutes: $name");
+}
+$collector->configure(q{SELECT lastfluss.reset('period')});
+
+#
 # What stands in the way is told, and the writer does not care.
 #
 $collector->sql('CREATE ROLE mallory; CREATE TABLE taken (LIKE traffic INCLUDING ALL);

@@ -58,6 +58,14 @@ is($collector->sql(q{SELECT lastfluss.adopt_interfaces('127.0.0.21')}), 2, 'they
 is($collector->sql(q{SELECT name, id, description FROM lastfluss.interface WHERE host = '127.0.0.21' ORDER BY id}),
 	"TenGigE0/0/0/1|7|transit\nTenGigE0/0/0/2|8|", 'by their names');
 is($collector->sql(q{SELECT lastfluss.adopt_interfaces()}), 0, 'once');
+
+# Two ports that the router describes alike, and one that has a name from before.
+$names->send_octets($names->message(set(300, join('', map { pack('Na16a24', @$_) }
+			[ 10, '', 'to customers' ], [ 11, '', 'to customers' ], [ 12, 'TenGigE0/0/0/1', '' ]))));
+$collector->wait_received;
+is($collector->sql(q{SELECT lastfluss.adopt_interfaces('127.0.0.21')}), 3, 'ports of the same name are adopted');
+is($collector->sql(q{SELECT name, id FROM lastfluss.interface WHERE host = '127.0.0.21' AND id >= 10 ORDER BY id}),
+	"127.0.0.21 to customers 10|10\n127.0.0.21 to customers 11|11\n127.0.0.21 TenGigE0/0/0/1|12", 'and told apart');
 $collector->configure;
 $names->send({ in => 7, out => 9, src_as => 64501, bytes => 500, packets => 1 });
 $collector->wait_received;

@@ -165,6 +165,16 @@ for my $report (
 {
 	like($collector->sql("SET ROLE customer_hosting; $report"), qr/^(Customer Hosting)?$/, $report);
 }
+# A rollup that is made later: closed, as the table has policies, and left out of the answers.
+is($collector->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE topic = 'privileges'}), 0, 'the doctor is content');
+$collector->sql(q{DROP TABLE IF EXISTS traffic_1h_total; SELECT lastfluss.rollup_again(now() - interval '5 days', now())});
+$collector->becomes(q{SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass('traffic_1h_total')}, 't', 'a new rollup has row-level security');
+is($collector->sql(q{SELECT has_table_privilege('customer_hosting', 'traffic_1h_total', 'SELECT')}), 'f', 'and a customer may not read it');
+is($collector->sql("SET ROLE customer_hosting; $seen"), 'Customer Hosting', 'nor does it miss it');
+$collector->sql(q{ALTER TABLE traffic_1h_total DISABLE ROW LEVEL SECURITY; GRANT SELECT ON traffic_1h_total TO customer_hosting});
+is($collector->sql(q{SELECT status, finding FROM lastfluss.doctor() WHERE topic = 'privileges'}),
+	'error|public.traffic has row-level security, public.traffic_1h_total has none, and customer_hosting may read it', 'the doctor tells who could pass by the policies');
+$collector->sql('ALTER TABLE traffic_1h_total ENABLE ROW LEVEL SECURITY');
 is($collector->sql(q{SET ROLE customer_hosting; SELECT string_agg(asn::text, ',') FROM lastfluss.top_asns('1 hour')}), '64500,64501,64502',
 	'its top ASNs');
 for my $sql ('SELECT * FROM lastfluss.live', 'SELECT * FROM lastfluss.interface', 'SELECT * FROM lastfluss._live()',
@@ -193,6 +203,12 @@ is($collector->sql(q{SELECT * FROM operator.bill((date_trunc('month', now()) - i
   or diag($collector->sql(q{SELECT * FROM lastfluss.percentile(NULL, (date_trunc('month', now()) - interval '1 day')::date)}));
 like($collector->sql(q{SET ROLE customer_video; SELECT * FROM operator.bill((date_trunc('month', now()) - interval '1 day')::date)}),
 	qr/^Example Video\|2\|1000000000\|1000000000\|350.00$/, 'as the customer sees it');
+
+# Rollups of a table that somebody may read, before there is a row.
+$collector->sql('CREATE TABLE later (LIKE traffic INCLUDING ALL); GRANT SELECT ON later TO grafana');
+$collector->configure(q{SELECT lastfluss.set('table', 'later')});
+$collector->becomes(q{SELECT count(*) FROM unnest('{5m,1h,1d,5m_total,1h_total,1d_total}'::text[]) n WHERE has_table_privilege('grafana', to_regclass('later_' || n), 'SELECT')},
+	6, 'who may read the table may read its rollups');
 
 $collector->stop;
 done_testing();
