@@ -1,8 +1,9 @@
 #!/bin/bash
 #
 # make demo, demo-check and demo-stop: a private PostgreSQL with Lastfluss below
-# ./demo, a made-up network whose routers send real NetFlow to it, and some hours
-# of history.  No system cluster and no system directory is touched (see lib.sh).
+# ./demo, a made-up network whose routers send real NetFlow to it, some hours of
+# history from a capture of the same network, and before them a year of sums (fill.sql).
+# No system cluster and no system directory is touched (see lib.sh).
 #
 # As root, the server runs as another user.  Where that user cannot get at the
 # checkout, ./demo is a link to a directory below /tmp.
@@ -20,10 +21,16 @@ checkout=$(cd "$here/../.." && pwd)
 demo=$checkout/demo
 
 period=10             # seconds: rows come sooner than with the default's 60
-window=10             # and the default's 90
-history_hours=3
+window=70             # the routers report flows of up to 60 seconds
+buffers=12            # room for such a window of such periods
+history_hours=3       # and what is left of the hour before
 history_rate=20       # records a second, the daily mean
-live_rate=1000
+history_ahead=10      # seconds that it takes to write it
+live_rate=1000        # likewise
+year_days=366         # by hour
+year_days_5m=31       # by five minutes
+year_asns=4           # of each interface and direction; the others are one
+records_datagram=22   # nearly
 bandwidth=40G         # of the whole network, so that the graphs look like one
 live_wait=120         # seconds until live rows must be there
 socket_path_limit=107 # sun_path, less its final zero
@@ -186,47 +193,73 @@ start_server()
 			unix_socket_directories = '$socket'
 			shared_preload_libraries = 'lastfluss'
 			lastfluss.database = 'lastfluss'
+			lastfluss.buffers = $buffers
 			log_line_prefix = '%m [%p] %b '
+			# a year that is made in one transaction then needs no log
+			wal_level = minimal
+			max_wal_senders = 0
 		CONF
 		"$pgbin/pg_ctl" start -w -t 60 -D "$work/data" -l "$log"
 	} >"$work/initdb.log" 2>&1 ||
 		{ tail -n 20 "$work/initdb.log" "$log"; die "the server did not start"; }
 }
 
-# The database belongs to a role without rights, as it would in real life.
+# What the routers sent from "history_from", a whole hour, until EPOCH.
+make_capture()
+{
+	"$generator" --quiet --pcap "$work/history.pcap" --truth "$work/history.tsv" \
+		--from "$history_from" --to "$1" \
+		--rate "$history_rate" --bandwidth "$bandwidth" --step 60
+}
+
+# The database belongs to a role without rights, as it would in real life.  All of it is
+# one transaction: before its end the collector does not know of the extension.
 configure()
 {
-	say "== the network: examples/demo/interfaces.yaml"
+	local now
+
+	say "== the network: examples/demo/interfaces.yaml, and a year of its traffic"
+	now=$(date +%s)
+	history_from=$((now / 3600 * 3600 - history_hours * 3600))
+	make_capture "$now"
 	sql -d postgres -c 'CREATE ROLE lastfluss LOGIN' -c 'CREATE DATABASE lastfluss OWNER lastfluss'
-	sql -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" -v asns="$(cat examples/demo/asns.txt)" \
-		-v period="$period" -v window="$window" -v udp_port="$udp_port" <<-'SQL'
+	sql -1 -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" -v names="$(cat examples/demo/asns.txt)" \
+		-v period="$period" -v window="$window" -v udp_port="$udp_port" \
+		-v capture="$work/history.pcap" -v asns="$year_asns" -v days="$year_days" -v days_5m="$year_days_5m" \
+		-v hours_raw=0 -v until="$(date -u -d "@$history_from" '+%F %T+00')" -v health_until="$((now / 60 * 60 + 60))" \
+		-v datagrams="$((live_rate / records_datagram))" -f - -f src/test/fill.sql <<-'SQL'
 		CREATE EXTENSION lastfluss;
 		SELECT lastfluss.set('window', :'window');
 		SELECT lastfluss.set('period', :'period');
 		SELECT lastfluss.import_interfaces(:'yaml');
-		SELECT lastfluss.import_asns(:'asns');
+		SELECT lastfluss.import_asns(:'names');
 		SELECT lastfluss.add_listener('127.0.0.1', :udp_port);
 	SQL
 }
 
-# Ends where the first interval of the live traffic begins.
+# The year goes on with what the routers sent, and their counters, until the first
+# interval of the live traffic begins.
 fill_history()
 {
-	say "== $history_hours hours of history"
-	"$generator" --quiet --pcap "$work/history.pcap" --truth "$work/history.tsv" \
-		--from "$((live_from - history_hours * 3600))" --to "$live_from" \
-		--rate "$history_rate" --bandwidth "$bandwidth" --step 60
-	sql -o /dev/null -v file="$work/history.pcap" <<-'SQL'
+	say "== $history_hours hours before now"
+	live_from=$((($(date +%s) + history_ahead) / period * period + period))
+	write_state
+	make_capture "$live_from"
+	sql -o /dev/null -v file="$work/history.pcap" -v until="$(date -u -d "@$live_from" '+%F %H:%M+00')" -f - -f src/test/counters.sql <<-'SQL'
 		SELECT * FROM lastfluss.replay(pg_read_binary_file(:'file'));
 	SQL
 	rm "$work/history.pcap"
+	while [ "$(date +%s)" -lt "$live_from" ]
+	do
+		sleep 0.1
+	done
 }
 
 start_generator()
 {
 	say "== three routers send NetFlow v5, v9 and IPFIX to 127.0.0.1:$udp_port"
 	setsid "$generator" --quiet --host 127.0.0.1 --port "$udp_port" --format mixed \
-		--rate "$live_rate" --bandwidth "$bandwidth" --truth "$work/live.tsv" \
+		--rate "$live_rate" --bandwidth "$bandwidth" --rhythm --truth "$work/live.tsv" \
 		>"$work/generator.log" 2>&1 </dev/null &
 	echo $! >"$work/generator.pid"
 }
@@ -252,12 +285,13 @@ wait_for_listener()
 		"SELECT '127.0.0.1:$udp_port' = ANY (listeners) FROM lastfluss.status"
 }
 
+# What is open shows already; it is written when its window is over.
 wait_for_live_rows()
 {
-	say "== waiting for the first interval of $period seconds, written $window seconds after its end"
-	wait_until "$live_wait" "live row" "SELECT to_regclass('public.traffic') IS NOT NULL"
+	say "== waiting for the first interval of $period seconds"
 	wait_until "$live_wait" "live row" \
-		"SELECT count(*) > 0 FROM public.traffic WHERE time >= to_timestamp($live_from)"
+		"SELECT count(*) > 0 FROM lastfluss.live
+		 WHERE time >= to_timestamp($live_from) AND time <= now() - make_interval(secs => $period)"
 	generator_running || die "the generator ended: $(cat "$work/generator.log")"
 }
 
@@ -291,8 +325,6 @@ inside()
 	write_state
 	start_server
 	configure
-	live_from=$(($(date +%s) / period * period))
-	write_state
 	fill_history
 	wait_for_listener
 	start_generator

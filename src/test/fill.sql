@@ -1,19 +1,26 @@
 -- fill.sql: a believable year in traffic, its rollups, traffic_health and the counters.
 --
---   psql -d DATABASE -v asns=40 -v days=366 -v days_5m=30 -v hours_raw=26 -f src/test/fill.sql
+--   psql -1 -d DATABASE -v asns=40 -v days=366 -v days_5m=30 -v hours_raw=26 -f src/test/fill.sql
 --
 -- asns: remote ASes, of a long tail.  days, days_5m, hours_raw: how far the rows by hour,
 -- by five minutes and by minute go back; rows by day as those by hour.  until: the end, a
 -- whole hour; the last one that is over unless told.  AS names are those of the demo
 -- (-v names=FILE: its list).
 --
--- The collector must not be at work in this database: its maintenance would do the
--- rollups as well.  What it knows of them is written here, so that it may begin
--- afterwards.  Rollups are sums of the finer rows where there are any.
+--   psql -1 ... -v capture=FILE -v asns=6 -v hours_raw=0 -v health_until=EPOCH ...
 --
--- A network of eyeballs: more comes in than goes out, the evening is its peak, weekends
--- begin later, and it grows by a third in the year.  Yesterday nobody collected from
--- 04:00 to 04:40, and from 19:05 to 19:20 an exporter's datagrams were lost.
+-- Who exchanges how much with whom is then what the records of a capture say, by the
+-- interfaces that are configured: of each interface and direction so many remote ASes, and
+-- the others as one.  So a year ends as what is replayed after it begins (make demo).
+-- traffic_health goes on until then, for routers that send "datagrams" a second at the mean.
+--
+-- In one transaction (-1), and the collector must not be at work in this database: its
+-- maintenance would do the rollups as well.  What it knows of them is written here, so that
+-- it may begin afterwards.  Rollups are sums of the finer rows where there are any.
+--
+-- The evening is the peak, weekends have more, and the traffic grows by a third in the
+-- year.  Yesterday nobody collected from 04:00 to 04:40, and from 19:05 to 19:20 an
+-- exporter's datagrams were lost.
 
 \set ON_ERROR_STOP on
 \if :{?asns}
@@ -36,11 +43,22 @@
 \else
 SELECT date_trunc('hour', now()) AS until \gset
 \endif
+\if :{?health_until}
+SELECT to_timestamp(:health_until) AS health_until \gset
+\else
+\set health_until :until
+\endif
+\if :{?datagrams}
+\else
+\set datagrams 1000
+\endif
 
 SET timezone = 'UTC';
 SET synchronous_commit = off;
-BEGIN;
+SET jit = off;
 
+\if :{?capture}
+\else
 INSERT INTO lastfluss.interface (name, host, id, sample, role, speed, description)
 VALUES ('Transit Cogent',   '127.0.1.1',   1, 1000, 'transit',  10e9, 'edge1, NetFlow v5'),
        ('Transit Arelion',  '127.0.1.3', 526, 2000, 'transit',  20e9, 'edge3, IPFIX'),
@@ -58,6 +76,7 @@ ON CONFLICT DO NOTHING;
 \if :{?names}
 \set list `cat :names`
 SELECT lastfluss.import_asns(:'list') IS NOT NULL AS imported \gset
+\endif
 \endif
 
 /*
@@ -97,10 +116,50 @@ CREATE TABLE public.traffic_health (
     unknown_sampling bigint NOT NULL, late_bytes bigint NOT NULL, future_bytes bigint NOT NULL, folded bigint NOT NULL);
 CREATE INDEX ON public.traffic_health USING brin ("time");
 
+-- The day's rhythm at a time, as a factor with a mean of 1: that of the generator (its
+-- network.c), times what the week and the year add.
+CREATE FUNCTION pg_temp.rhythm(at timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT r.hours[1 + h.at::integer] * (1 - h.part) + r.hours[1 + (h.at::integer + 1) % 24] * h.part
+    FROM (SELECT floor(s) AS at, s - floor(s) AS part FROM (SELECT (extract(epoch FROM at)::float8 / 3600)::numeric % 24 AS s) o) h
+    CROSS JOIN (SELECT '{0.75, 0.54, 0.41, 0.35, 0.34, 0.42, 0.60, 0.80, 0.92, 0.99, 1.03, 1.07,
+                         1.10, 1.10, 1.12, 1.18, 1.28, 1.42, 1.58, 1.70, 1.68, 1.45, 1.19, 0.98}'::float8[] AS hours) r;
+$$;
+
+CREATE FUNCTION pg_temp.level(at timestamptz, until timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+    SELECT (1 + extract(epoch FROM at - until)::float8 / 86400 / 366 / 3)
+           * CASE WHEN extract(isodow FROM at) >= 6 THEN 1.12 ELSE 1 END / CASE WHEN extract(isodow FROM until) >= 6 THEN 1.12 ELSE 1 END;
+$$;
+
 /*
  * Who exchanges how much with whom, in bit/s at the mean.
  */
 
+\if :{?capture}
+CREATE TEMPORARY TABLE pair AS
+WITH record AS (
+    SELECT r.exporter, r.in_if, r.out_if, r.src_as, r.dst_as, r.family, r."time", r.bytes * coalesce(s.sample, r.sampling, 1) AS bytes
+    FROM lastfluss.read_pcap(pg_read_binary_file(:'capture')) r
+    LEFT JOIN (SELECT i.host, min(i.sample) AS sample FROM lastfluss.interface i GROUP BY 1) s ON s.host = r.exporter
+), side AS (
+    SELECT i.name AS iface, true AS ingress, r.src_as AS remote_asn, r.dst_as AS local_asn, r.family, r.bytes
+    FROM record r JOIN lastfluss.interface i ON i.host = r.exporter AND i.id = r.in_if
+    UNION ALL
+    SELECT i.name, false, r.dst_as, r.src_as, r.family, r.bytes
+    FROM record r JOIN lastfluss.interface i ON i.host = r.exporter AND i.id = r.out_if
+), ranked AS (
+    SELECT g.*, dense_rank() OVER (PARTITION BY g.iface, g.ingress ORDER BY g.remote DESC, g.remote_asn) AS place
+    FROM (SELECT s.iface, s.ingress, s.remote_asn, s.local_asn, s.family, sum(s.bytes) AS bytes,
+                 sum(sum(s.bytes)) OVER (PARTITION BY s.iface, s.ingress, s.remote_asn) AS remote
+          FROM side s GROUP BY 1, 2, 3, 4, 5) g
+), span AS (
+    -- Seconds, each as long as the traffic then is above the mean.
+    SELECT sum(60 * pg_temp.rhythm(g.at)) AS seconds FROM (SELECT min(r."time") AS first, max(r."time") AS last FROM record r) r
+    CROSS JOIN LATERAL generate_series(r.first, r.last, interval '1 min') AS g(at)
+)
+SELECT row_number() OVER (ORDER BY k.*) AS pair, k.iface, k.ingress, k.remote_asn, k.local_asn, k.family, k.bytes * 8e0 / s.seconds AS rate
+FROM (SELECT r.iface, r.ingress, CASE WHEN r.place <= :asns THEN r.remote_asn END AS remote_asn, r.local_asn, r.family, sum(r.bytes) AS bytes
+      FROM ranked r GROUP BY 1, 2, 3, 4, 5) k CROSS JOIN span s;
+\else
 CREATE TEMPORARY TABLE remote AS
 SELECT row_number() OVER (ORDER BY coalesce(array_position(ARRAY[15169, 2906, 20940, 32934, 13335, 16509], a.asn::integer), 99), hashint8(a.asn)) AS rank, a.asn
 FROM (SELECT asn FROM lastfluss.asn WHERE asn NOT BETWEEN 64500 AND 64511
@@ -122,7 +181,7 @@ WITH path AS (
                         UNION ALL SELECT 64510, 0.12 WHERE p.rank <= 10 UNION ALL SELECT 64511, 0.08 WHERE p.rank <= 10) s
 )
 SELECT row_number() OVER () AS pair, s.iface, d.ingress, s.asn AS remote_asn, s.local_asn, f.family,
-       (9e9 / power(s.rank, 1.15) * s.part * s.local_part * d.part * f.part)::float8 AS rate
+       (6e9 / power(s.rank, 1.15) * s.part * s.local_part * d.part * f.part)::float8 AS rate
 FROM side s
 CROSS JOIN (VALUES (true, 1.0), (false, 0.18)) d(ingress, part)
 CROSS JOIN LATERAL (SELECT 4::smallint AS family, CASE WHEN s.rank <= 12 THEN 0.6 ELSE 1 END AS part
@@ -131,16 +190,9 @@ UNION ALL
 -- Customers: what came in elsewhere leaves there, and the other way round.
 SELECT 100000 + row_number() OVER (), c.iface, d.ingress, c.asn, 64500, 4, d.rate::float8
 FROM (VALUES ('Customer Alpha', 64510), ('Customer Beta', 64511)) c(iface, asn)
-CROSS JOIN (VALUES (true, 0.35e9), (false, 1.6e9)) d(ingress, rate);
+CROSS JOIN (VALUES (true, 0.25e9), (false, 1.1e9)) d(ingress, rate);
+\endif
 ANALYZE pair;
-
--- The day's rhythm at a time, as a factor.
-CREATE FUNCTION pg_temp.rhythm(at timestamptz) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
-    SELECT (0.34 + 0.66 * power((1 + cos(2 * pi() * (h - 20.3) / 24)) / 2, 1.4)) * CASE WHEN d >= 6 THEN 1.12 ELSE 1 END
-           * (1 + (extract(epoch FROM at) - extract(epoch FROM now())) / 86400 / 366 / 3)
-    FROM (SELECT ((extract(epoch FROM at) / 3600 + CASE WHEN extract(isodow FROM at) >= 6 THEN 23.3 ELSE 24 END) % 24)::float8 AS h,
-                 extract(isodow FROM at) AS d) t;
-$$;
 
 CREATE FUNCTION pg_temp.collected(at timestamptz, until timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
     SELECT at < date_trunc('day', until) - interval '20 hours' OR at >= date_trunc('day', until) - interval '19 hours 20 min';
@@ -153,7 +205,7 @@ RETURNS TABLE ("time" timestamptz, bandwidth real, iface text, ingress boolean, 
     SELECT t.at, (b.bytes * 8e0 / step)::real, p.iface, p.ingress, p.remote_asn, p.local_asn, p.family,
            b.bytes, b.bytes / CASE WHEN p.ingress THEN 1150 ELSE 310 END + 1, b.bytes / 400000 + 1, (b.bytes * 8e0 / step * (1 + 0.35e0 * (1 - 60e0 / step)))::real
     FROM generate_series(since, until - make_interval(secs => step), make_interval(secs => step)) AS g(at)
-    CROSS JOIN LATERAL (SELECT g.at, pg_temp.rhythm(g.at) AS rhythm, extract(epoch FROM g.at)::bigint / step AS slot OFFSET 0) t
+    CROSS JOIN LATERAL (SELECT g.at, pg_temp.rhythm(g.at + make_interval(secs => step) / 2) * pg_temp.level(g.at, last) AS rhythm, extract(epoch FROM g.at)::bigint / step AS slot OFFSET 0) t
     CROSS JOIN pair p
     CROSS JOIN LATERAL (SELECT (p.rate / 8 * step * t.rhythm
         * (0.88e0 + 0.24e0 * ((hashint8(p.pair * 7919 + t.slot) & 65535) / 65536e0)
@@ -211,35 +263,26 @@ FROM lastfluss._rollup WHERE traffic = 'traffic'::regclass AND name <> 'raw';
 
 INSERT INTO traffic_health
 SELECT g.at, e.host, e.domain, e.protocol, d.datagrams, d.datagrams * 24,
-       CASE WHEN e.host = '127.0.1.2' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '4 hours 55 min'
-                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '4 hours 40 min' THEN d.datagrams / 3 ELSE 0 END,
-       CASE WHEN e.host IS NULL AND g.at = date_trunc('day', :'until'::timestamptz) - interval '4 hours 50 min' THEN 500 ELSE 0 END,
-       CASE WHEN e.host = '127.0.1.3' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '19 hours 20 min'
-                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '19 hours 17 min' THEN 120 ELSE 0 END, 0,
-       CASE WHEN e.host = '127.0.1.3' AND g.at >= date_trunc('day', :'until'::timestamptz) - interval '19 hours 20 min'
-                 AND g.at < date_trunc('day', :'until'::timestamptz) - interval '19 hours 10 min' THEN d.datagrams * 24 ELSE 0 END,
+       CASE WHEN e.host = '127.0.1.2' AND g.at >= l.day - interval '4 hours 55 min' AND g.at < l.day - interval '4 hours 40 min' THEN d.datagrams / 3 ELSE 0 END,
+       CASE WHEN e.host IS NULL AND g.at = l.day - interval '4 hours 50 min' THEN 500 ELSE 0 END,
+       CASE WHEN e.host = '127.0.1.3' AND g.at >= l.day - interval '19 hours 20 min' AND g.at < l.day - interval '19 hours 17 min' THEN 120 ELSE 0 END, 0,
+       CASE WHEN e.host = '127.0.1.3' AND g.at >= l.day - interval '19 hours 20 min' AND g.at < l.day - interval '19 hours 10 min' THEN d.datagrams * 24 ELSE 0 END,
        CASE WHEN extract(minute FROM g.at) = 17 AND e.host = '127.0.1.1' THEN 2000000 ELSE 0 END, 0, 0
-FROM generate_series(:'until'::timestamptz - make_interval(days => :days_5m), :'until'::timestamptz - interval '1 min', interval '1 min') AS g(at)
-CROSS JOIN (VALUES (NULL::inet, NULL::bigint, NULL, 0.01), ('127.0.1.1', 0, 'NetFlow v5', 0.4), ('127.0.1.2', 1, 'NetFlow v9', 1), ('127.0.1.3', 526, 'IPFIX', 0.2))
+FROM (SELECT date_trunc('day', :'until'::timestamptz) AS day) l
+CROSS JOIN generate_series(:'until'::timestamptz - make_interval(days => :days_5m), :'health_until'::timestamptz - interval '1 min', interval '1 min') AS g(at)
+CROSS JOIN (VALUES (NULL::inet, NULL::bigint, NULL, 0), ('127.0.1.1', 0, 'NetFlow v5', 0.16), ('127.0.1.2', 256, 'NetFlow v9', 0.75), ('127.0.1.3', 524288, 'IPFIX', 0.09))
     e(host, domain, protocol, part)
-CROSS JOIN LATERAL (SELECT (e.part * pg_temp.rhythm(g.at) * 60000)::bigint AS datagrams) d
+CROSS JOIN LATERAL (SELECT (e.part * :datagrams * 60 * pg_temp.rhythm(g.at) * pg_temp.level(g.at, :'until'))::bigint AS datagrams) d
 WHERE pg_temp.collected(g.at, :'until');
 
--- Counters of the last three hours, with the framing that they count.
-INSERT INTO lastfluss.counters (host, id, "time", in_octets, out_octets, in_packets, out_packets)
-SELECT i.host, i.id, m.at,
-       sum(coalesce(t.b_in * e.error, 0)) OVER series, sum(coalesce(t.b_out * e.error, 0)) OVER series,
-       sum(coalesce(t.p_in, 0)) OVER series, sum(coalesce(t.p_out, 0)) OVER series
-FROM lastfluss.interface i
-CROSS JOIN generate_series(:'until'::timestamptz - interval '3 hours', :'until', interval '1 min') AS m(at)
-LEFT JOIN (SELECT iface, "time",
-                  sum(bytes + 18 * packets) FILTER (WHERE ingress) AS b_in, sum(bytes + 18 * packets) FILTER (WHERE NOT ingress) AS b_out,
-                  sum(packets) FILTER (WHERE ingress) AS p_in, sum(packets) FILTER (WHERE NOT ingress) AS p_out
-           FROM traffic WHERE "time" >= :'until'::timestamptz - interval '3 hours' GROUP BY 1, 2) t
-    ON t.iface = i.name AND t."time" = m.at - interval '1 min'
-CROSS JOIN LATERAL (SELECT 1 + ((hashint8(i.id * 31 + extract(minute FROM m.at)::bigint) & 255) / 255.0 - 0.5) * 0.02 AS error) e
-WHERE i.host <<= '127.0.1.0/24'
-WINDOW series AS (PARTITION BY i.host, i.id ORDER BY m.at);
+\if :{?capture}
+\else
+\ir counters.sql
+\endif
 
-COMMIT;
+-- They are the database owner's, as those that the collector makes.
+SELECT format('ALTER TABLE %s OWNER TO %s', c.oid::regclass, d.datdba::regrole)
+FROM pg_class c CROSS JOIN pg_database d
+WHERE d.datname = current_database() AND c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND c.relname ~ '^traffic(_|$)' \gexec
+
 ANALYZE traffic, traffic_5m, traffic_1h, traffic_1d, traffic_5m_total, traffic_1h_total, traffic_1d_total, traffic_health;

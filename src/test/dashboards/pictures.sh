@@ -1,12 +1,11 @@
 #!/bin/bash
 #
 # make pictures: checks the dashboards against Grafana's published types, and draws them
-# at 6 hours, 24 hours, 30 days and a year of made-up traffic, as PNG files in ./pictures.
+# at 6 hours, 24 hours, 30 days and a year of the demo's traffic, as PNG files in ./pictures.
 # For development: it takes the npm registry and Chromium, and minutes.
 #
 #   DASHBOARDS='interfaces asn'   only these; "generated" is lastfluss.dashboard('interfaces')
 #   RANGES='6h 24h 30d 1y'        only these
-#   ASNS=40                       remote ASes of the made-up traffic
 #   CONNECT='host=... dbname=...' draw what is in this database instead
 #
 # They are drawn by page.html with a plotting library, not by Grafana: what can be judged
@@ -21,14 +20,13 @@ checkout=$(cd "$here/../../.." && pwd)
 
 declare -A seconds=([6h]=21600 [24h]=86400 [30d]=2592000 [1y]=31622400)
 ranges=${RANGES:-6h 24h 30d 1y}
-asns=${ASNS:-40}
 
 tidy()
 {
 	local status=$?
 
 	trap - EXIT
-	[ ! -f "$work/data/postmaster.pid" ] || as_server_user "$pgbin/pg_ctl" stop -D "$work/data" -m immediate >/dev/null 2>&1 || :
+	[ ! -e "$work/tree/demo" ] || bash "$work/tree/src/test/demo.sh" stop >/dev/null 2>&1 || :
 	rm -rf "$work"
 	exit "$status"
 }
@@ -48,36 +46,28 @@ validate()
 	(cd "$work/npm" && node "$here/validate.mjs" "$checkout"/dashboards/*.json ${generated:+"$generated"})
 }
 
-# A server of its own, filled; sets "connect".
-start_server()
+# A demo of its own, whose routers send while it is drawn; sets "connect".
+start_demo()
 {
-	local pg_config
-
-	bash "$here/../setup.sh" demo
-	pg_config=$(find_pg_config) || die "no PostgreSQL $PG_MAJOR_MIN or later"
-	say "== a server, and a year of traffic with $asns ASes (minutes)"
+	say "== make demo"
 	copy_tree "$checkout" "$work/tree"
-	! am_root || chown -R "$(server_user):" "$work"
-	(exec_as_server_user bash -eu -c '. "$0"; private_installation "$@"' "$here/../lib.sh" "$work/tree" "$work/pgsql" "$pg_config") >"$work/build.log" 2>&1 ||
-		{ tail -n 40 "$work/build.log"; die "could not build"; }
-	pgbin=$work/pgsql$("$pg_config" --bindir)
-	mkdir -p "$work/socket"
-	! am_root || chown "$(server_user):" "$work/socket"
-	as_server_user "$pgbin/initdb" -D "$work/data" -U postgres --auth=trust --encoding=UTF8 --locale=C.UTF-8 --no-sync >/dev/null
-	as_server_user tee -a "$work/data/postgresql.conf" >/dev/null <<-CONF
-		listen_addresses = ''
-		unix_socket_directories = '$work/socket'
-		fsync = off
-		shared_buffers = '512MB'
-		shared_preload_libraries = 'lastfluss'
-		lastfluss.database = 'elsewhere'
-	CONF
-	as_server_user "$pgbin/pg_ctl" start -w -D "$work/data" -l "$work/server.log" >/dev/null
-	connect="host=$work/socket user=postgres dbname=postgres"
-	psql -Xq -d "$connect" -c 'CREATE EXTENSION lastfluss'
-	psql -Xq -d "$connect" -v "asns=$asns" -v "names=$checkout/examples/demo/asns.txt" -f "$here/../fill.sql"
-	psql -Xq -d "$connect" -c "ALTER SYSTEM SET lastfluss.database = 'postgres'"
-	as_server_user "$pgbin/pg_ctl" restart -w -D "$work/data" -l "$work/server.log" >/dev/null
+	bash "$work/tree/src/test/demo.sh" start >"$work/demo.log" 2>&1 || { tail -n 40 "$work/demo.log"; die "make demo failed"; }
+	connect=$(sed -n 's/^socket=/host=/p; s/^port=/port=/p' "$work/tree/demo/state" | paste -sd ' ')" user=postgres dbname=lastfluss"
+	wait_for_interval
+}
+
+# The first intervals are written a minute after their end.
+wait_for_interval()
+{
+	local tries=180
+
+	until [ "$(psql -XAtq -d "$connect" -c 'SELECT count(*) > 4 FROM traffic_health WHERE host IS NOT NULL AND "time" > now() - interval '"'5 min'")" = t ] &&
+		[ "$(psql -XAtq -d "$connect" -c 'SELECT last_interval IS NOT NULL FROM lastfluss.status')" = t ]
+	do
+		tries=$((tries - 1))
+		[ "$tries" -gt 0 ] || die "no interval was written"
+		sleep 1
+	done
 }
 
 # draw FILE NAME RANGE
@@ -132,7 +122,6 @@ main()
 	clean_environment
 	work=$(mktemp -d /tmp/lastfluss-pictures.XXXXXX)
 	chmod 755 "$work"
-	pgbin=
 	generated=
 	trap tidy EXIT
 	trap 'exit 130' HUP INT TERM
@@ -143,7 +132,7 @@ main()
 	then
 		connect=$CONNECT
 	else
-		start_server
+		start_demo
 	fi
 	generated=$work/generated.json
 	psql -XAtq -d "$connect" -c "SELECT lastfluss.dashboard('interfaces')" >"$generated"

@@ -29,7 +29,7 @@ $node->append_conf('postgresql.conf', "lastfluss.database = 'elsewhere'\njit = o
 $node->start;
 $collector->sql('CREATE EXTENSION lastfluss');
 my $until = $collector->sql("SELECT extract(epoch FROM date_trunc('hour', now()))::bigint");
-PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-d', $node->connstr('postgres'), '-v', "asns=$asns",
+PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-1', '-d', $node->connstr('postgres'), '-v', "asns=$asns",
 	'-v', 'days_5m=8', '-v', 'hours_raw=12', '-v', "names=$root/examples/demo/asns.txt", '-v', "until=" . Grafana::timestamp($until),
 	'-f', "$root/src/test/fill.sql");
 $node->adjust_conf('postgresql.conf', 'lastfluss.database', "'postgres'");
