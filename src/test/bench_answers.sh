@@ -5,8 +5,8 @@
 # DAYS days (30) of a made-up network go through replay(), which stores intervals by
 # the writer's code: eight interfaces with roles, 5000 remote ASNs with a long tail,
 # the day's rhythm, RATE records (10) a second.  The maintenance worker makes the
-# rollups, as with the default settings.  Those of the year before are copies of
-# them: 30 days, again and again, by hour and day.
+# rollups, as with the default settings.  Days of the year before are copies of
+# these, again and again; hours of interfaces too.
 #
 # Beside it lies the table of the original importer with the same traffic, and its
 # dashboards' queries (bench_answers.pl).
@@ -132,10 +132,13 @@ answers_repeat()
 
 answers_year()
 {
-	answers_repeat traffic_1h month
+	local sums
+
 	answers_repeat traffic_1h_total year
-	answers_repeat traffic_1d year
-	answers_repeat traffic_1d_total year
+	for sums in '' _total _remote _local
+	do
+		answers_repeat "traffic_1d$sums" year
+	done
 }
 
 # The table as the original importer makes it, and what it would have written.
@@ -188,6 +191,9 @@ disk_rows()
 	do
 		disk_row "$1, $level" "${2}_$level" "$3"
 		disk_row "$1, $level, interfaces alone" "${2}_${level}_total" "$3"
+		[ "$level" != 5m ] || continue
+		disk_row "$1, $level, by remote ASN" "${2}_${level}_remote" "$3"
+		disk_row "$1, $level, by local ASN" "${2}_${level}_local" "$3"
 	done
 }
 
@@ -220,9 +226,14 @@ answers_disk()
 	disk_rows 'rollup_keep_top 0' everything 1
 	answers_again largest 200 200
 	disk_rows 'keep_top 200, rollup_keep_top 200' largest 1
-	sql -o /dev/null -c "SET client_min_messages = error" \
-		-c "DROP TABLE everything, everything_5m, everything_1h, everything_1d, everything_5m_total, everything_1h_total, everything_1d_total" \
-		-c "DROP TABLE largest, largest_5m, largest_1h, largest_1d, largest_5m_total, largest_1h_total, largest_1d_total"
+	sql -o /dev/null <<-'SQL'
+		DO $$
+		BEGIN
+			EXECUTE (SELECT 'DROP TABLE ' || string_agg(oid::regclass::text, ', ') FROM pg_class
+				WHERE relkind IN ('r', 'p') AND NOT relispartition AND relname ~ '^(everything|largest)(_|$)');
+		END
+		$$;
+	SQL
 }
 
 # The columnstore of TimescaleDB's licensed edition, which its policy fills with chunks
@@ -257,7 +268,7 @@ answers_forget()
 answers_run()
 {
 	PGHOST=$socket PGPORT=$port PGUSER=postgres PATH=$pgbin:$PATH perl "$here/bench_answers.pl" "dbname=lastfluss" "$answers_until" "$answers_days" \
-		"${RUNS:-5}" "${COLD:-1}" "$here/../../dashboards" "bash '$here/bench.sh' --forget '$work' '$pgbin'"
+		"${RUNS:-5}" "${COLD:-1}" "${SPANS:-1 30 365}" "$here/../../dashboards" "bash '$here/bench.sh' --forget '$work' '$pgbin'"
 }
 
 part_answers()
