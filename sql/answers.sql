@@ -105,7 +105,14 @@ CREATE TABLE asked_1d (LIKE asked_5m);
 CREATE TABLE asked_5m_total (LIKE asked_5m);
 CREATE TABLE asked_1h_total (LIKE asked_5m);
 CREATE TABLE asked_1d_total (LIKE asked_5m);
+CREATE TABLE asked_1h_remote (LIKE asked_5m);
+CREATE TABLE asked_1d_remote (LIKE asked_5m);
+CREATE TABLE asked_1h_local (LIKE asked_5m);
+CREATE TABLE asked_1d_local (LIKE asked_5m);
 CREATE PROCEDURE pg_temp.roll(name text, step interval, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
+DECLARE
+    asn text;
+    sums text[] := ARRAY[name || '_total'] || CASE WHEN name <> '5m' THEN ARRAY[name || '_remote', name || '_local'] ELSE '{}' END;
 BEGIN
     EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name) USING since, until;
     EXECUTE format('INSERT INTO %I SELECT 1, date_bin($3, "time", ''epoch''), sum(bytes) * 8 / extract(epoch FROM $3), iface, ingress, remote_asn, local_asn, family,
@@ -115,8 +122,15 @@ BEGIN
     EXECUTE format('INSERT INTO %I SELECT 1, "time", sum(bandwidth), iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
         FROM %I WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 8', 'asked_' || name || '_total', 'asked_' || name)
     USING since, until;
+    FOREACH asn IN ARRAY CASE WHEN name <> '5m' THEN '{remote,local}'::text[] ELSE '{}' END LOOP
+        EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name || '_' || asn) USING since, until;
+        EXECUTE format('INSERT INTO %I (id, "time", bandwidth, iface, ingress, %3$I, bytes, packets, flows, peak)
+            SELECT 1, "time", sum(bandwidth), iface, ingress, %3$I, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
+            FROM %2$I WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 6', 'asked_' || name || '_' || asn, 'asked_' || name, asn || '_asn')
+        USING since, until;
+    END LOOP;
     INSERT INTO lastfluss._rollup AS r (traffic, name, relation, complete_from, complete_until)
-    SELECT 'asked'::regclass, n, ('asked_' || n)::regclass, since, until FROM unnest(ARRAY[name, name || '_total']) n
+    SELECT 'asked'::regclass, n, ('asked_' || n)::regclass, since, until FROM unnest(name || sums) n
     ON CONFLICT ON CONSTRAINT _rollup_pkey DO UPDATE SET complete_from = least(r.complete_from, excluded.complete_from), complete_until = greatest(r.complete_until, excluded.complete_until);
 END;
 $$;
@@ -479,7 +493,7 @@ SELECT * FROM lastfluss.top_asns();
 RESET ROLE;
 
 DELETE FROM lastfluss._rollup WHERE traffic = 'asked'::regclass;
-DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_1h_again, kept;
+DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_1h_remote, asked_1d_remote, asked_1h_local, asked_1d_local, asked_1h_again, kept;
 DELETE FROM lastfluss.interface;
 DELETE FROM lastfluss.asn;
 SELECT lastfluss.reset('table');

@@ -571,7 +571,7 @@ JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
 CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
 COMMENT ON VIEW lastfluss.rollups IS
 'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
-Beside each lies one with the sums of interfaces by direction and family, without ASNs, which graphs of interfaces are read from: traffic_5m_total, traffic_1h_total, traffic_1d_total.
+Beside each lies one with the sums of interfaces by direction and family, without ASNs, which graphs of interfaces are read from: traffic_5m_total, traffic_1h_total, traffic_1d_total. Beside those by hour and day lie two more, with the sums of interfaces by direction and one of the two ASNs, for lists and graphs of ASNs: traffic_1h_remote, traffic_1d_remote, traffic_1h_local, traffic_1d_local.
 They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
 Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
 COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
@@ -1392,7 +1392,7 @@ BEGIN
     SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
     FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
           FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
-          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total')) t(kind, suffix)) n(name, step, above, kind)
+          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total'), ('remote', '_remote'), ('local', '_local')) t(kind, suffix)) n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
     JOIN pg_class c ON c.oid = r.relation
     CROSS JOIN LATERAL (SELECT int8multirange(int8range(extract(epoch FROM greatest(r.complete_from, r.kept_from))::bigint,
@@ -1405,7 +1405,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._sources() IS
-'the relations that hold traffic: table, live, rollup, and total (of interfaces, without ASNs); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
+'the relations that hold traffic: table, live, rollup, and sums of rollups by interface and direction: total (by family, without ASNs), remote and local (by this ASN alone); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
 
 CREATE FUNCTION lastfluss._tables() RETURNS SETOF regclass
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -1523,7 +1523,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._step(interval, interval) IS
 'the seconds of a bucket: whole periods, or a multiple of five minutes that is whole periods too or at least an hour; where no step is told, by the span';
 
-CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean,
+CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean, asn text DEFAULT NULL,
     OUT relation regclass, OUT seconds bigint, OUT kind text, OUT begins bigint, OUT ends bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -1551,13 +1551,13 @@ BEGIN
     FOR source IN
         WITH readable AS (
             SELECT s.* FROM (SELECT o.*, first_value(o.relation) OVER (ORDER BY o.kind = 'table' DESC) AS traffic FROM lastfluss._sources() o) s
-            WHERE ($5 OR s.kind <> 'total') AND lastfluss._may_read(s.relation, s.kind, s.traffic)
+            WHERE ($5 OR s.kind <> 'total') AND (s.kind NOT IN ('remote', 'local') OR s.kind = $6) AND lastfluss._may_read(s.relation, s.kind, s.traffic)
         )
         -- The coarsest rollups that fit the step, and the table for the rest.  Where
         -- retention has taken what these need, the finest that is left.
-        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind IN ('total', 'rollup') AND ($3 IS NULL OR $3 % r.seconds = 0)
+        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind NOT IN ('table', 'live') AND ($3 IS NULL OR $3 % r.seconds = 0)
         UNION ALL SELECT 2, 0, r.* FROM readable r WHERE r.kind = 'table'
-        UNION ALL SELECT 3, 2 * r.seconds + (r.kind = 'rollup')::integer, r.* FROM readable r WHERE r.kind IN ('total', 'rollup')
+        UNION ALL SELECT 3, 2 * r.seconds + (r.kind = 'rollup')::integer, r.* FROM readable r WHERE r.kind NOT IN ('table', 'live')
         UNION ALL SELECT 4, 0, r.* FROM readable r WHERE r.kind = 'table'
         UNION ALL SELECT 5, 0, r.* FROM readable r WHERE r.kind = 'live' AND $4
         ORDER BY 1, 2
@@ -1583,8 +1583,8 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, boolean) IS
-'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; totals: without ASNs';
+COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, boolean, text) IS
+'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; totals: without ASNs; asn, remote or local: by this one alone, without families';
 
 CREATE FUNCTION lastfluss._rows(since timestamptz, until timestamptz, step bigint DEFAULT NULL, iface text[] DEFAULT NULL,
     remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL, ingress boolean DEFAULT NULL, family integer DEFAULT NULL,
@@ -1603,13 +1603,19 @@ DECLARE
     peak    text;
     period  bigint;
     parts   text[];
+    needed  text[] := wanted || CASE WHEN $5 IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END
+                             || CASE WHEN $6 IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END || CASE WHEN $8 IS NOT NULL THEN '{family}' ELSE '{}'::text[] END;
     piece   record;
 BEGIN
     IF NOT wanted <@ names THEN
         RAISE EXCEPTION 'traffic cannot be told apart by this: %', $9
         USING ERRCODE = 'invalid_parameter_value', HINT = format('Give a list of these: %s.', array_to_string(names, ', '));
     END IF;
-    FOR piece IN SELECT * FROM lastfluss._pieces($1, $2, $3, $10, $5 IS NULL AND $6 IS NULL AND NOT wanted && '{remote_asn,local_asn}') LOOP
+    FOR piece IN
+        SELECT * FROM lastfluss._pieces($1, $2, $3, $10, NOT needed && '{remote_asn,local_asn}',
+            CASE WHEN needed @> '{remote_asn}' AND NOT needed && '{local_asn,family}' THEN 'remote'
+                 WHEN needed @> '{local_asn}' AND NOT needed && '{remote_asn,family}' THEN 'local' END)
+    LOOP
         columns := ARRAY(SELECT lastfluss._column(piece.relation, n, t) FROM unnest(names, types) WITH ORDINALITY u(n, t, i) ORDER BY i);
         -- The table may lack our columns, or have rows from before it had them.
         bytes := lastfluss._column(piece.relation, 'bytes', 'bigint');
@@ -1967,7 +1973,7 @@ SET jit = off
 AS $_$
 DECLARE
     begins    timestamptz := lastfluss._begins($1, $3, $4);
-    slot      bigint := lastfluss._step(NULL, '5 min');
+    slot      bigint := lastfluss._step(NULL, CASE WHEN $4 - begins > interval '8 days' THEN interval '1 hour' ELSE '5 min' END);
     transits  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE 'transit' = ANY (i.roles));
     peerings  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE i.roles && '{ixp,pni}' AND 'transit' <> ALL (i.roles));
     found     bigint[];
@@ -2044,7 +2050,7 @@ $_$;
 COMMENT ON FUNCTION lastfluss.peering_candidates(interval, integer, timestamptz, timestamptz, double precision) IS
 'ASNs whose traffic flows through transit and not through peering, by what peering with them would take off transit.
 Transit are the interfaces with the role transit, peering those with the role ixp or pni. since: how far to look back from until; or from_time. n: how many. tolerance: an AS is left out when more than this part of its traffic on all of these interfaces is on peering. AS 0, 23456, your own (setting own_asn) and all the others (remote_asn null) are no candidates.
-ingress, egress: mean over the range in bit/s through transit; incoming, outgoing: the same to read. share: percent of the traffic of transit. transit: 95th percentile of all transit together, in slots of five minutes (missing ones count 0, nearest rank), of the larger direction. without: the same without this AS. saved: the difference, to read; saved_together: what it is without this AS and all that are ranked before it';
+ingress, egress: mean over the range in bit/s through transit; incoming, outgoing: the same to read. share: percent of the traffic of transit. transit: 95th percentile of all transit together, in slots of five minutes, or of an hour in more than 8 days (missing ones count 0, nearest rank), of the larger direction. without: the same without this AS. saved: the difference, to read; saved_together: what it is without this AS and all that are ranked before it';
 
 /* Pictures */
 

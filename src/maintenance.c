@@ -43,7 +43,7 @@
 #define MAINTENANCE_TICKS			5	/* rests between two rounds, at the most */
 #define MAINTENANCE_REST			1000	/* milliseconds; DROP DATABASE gives up after 5000 */
 #define MAINTENANCE_AHEAD_SECONDS	600 /* partitions are made ahead after so many */
-#define MAINTENANCE_SUMMARIZE_SECONDS 30	/* indexes are brought up to date after so many */
+#define MAINTENANCE_SUMMARIZE_SECONDS 5	/* indexes are brought up to date after so many */
 #define MAINTENANCE_COUNTER_SECONDS	600 /* counters are looked at after so many */
 
 /* A piece of work; its name is that in lastfluss._maintenance. */
@@ -351,6 +351,7 @@ maintenance_summarize(void)
 	rollups = maintenance_rollups();
 	rollup_summarize(&rollups, ROLLUP_RAW);
 	rollup_summarize(&rollups, ROLLUP_5M);
+	rollup_summarize(&rollups, ROLLUP_1H);
 	maintenance.summarize_at = TimestampTzPlusMilliseconds(now, MAINTENANCE_SUMMARIZE_SECONDS * 1000);
 	return false;
 }
@@ -541,6 +542,8 @@ maintenance_connect(void)
 	maintenance_set("max_parallel_workers_per_gather", "0");
 	maintenance_set("work_mem", "65536");
 	maintenance_set("jit", "off");
+	/* Times follow one another in our tables, which the planner learns from ANALYZE only. */
+	maintenance_set("enable_seqscan", "off");
 }
 
 void

@@ -104,9 +104,11 @@ retention_drop(Rollups *rollups, char *const *retention, bool rollups_on)
 	{
 		if (retention_drop_level(rollups, level, retention[level], rollups_on))
 			return true;
-		/* Nothing is made from the sums by interface. */
-		if (level != ROLLUP_RAW &&
-			retention_drop_level(rollups, ROLLUP_TOTAL(level), retention[level], false))
+	}
+	/* Nothing is made from the sums beside them. */
+	for (RollupLevel sum = ROLLUP_FIRST_SUM; sum < ROLLUP_COUNT; sum++)
+	{
+		if (retention_drop_level(rollups, sum, retention[rollup_base(sum)], false))
 			return true;
 	}
 	return false;

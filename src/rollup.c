@@ -19,7 +19,9 @@
  *
  * Most graphs are of interfaces, which thousands of ASNs have rows for.  So beside
  * each rollup lies one with its sums by interface, direction and family, filled in
- * the same transaction as the buckets that it is made from.
+ * the same transaction as the buckets that it is made from.  And where traffic is
+ * told apart by two ASNs, both of which have many values, lists of one would read a
+ * row for each pair: so hours and days have sums by interface, direction and either.
  */
 #include "postgres.h"
 
@@ -52,16 +54,33 @@ typedef struct RollupType
 	int			step;			/* seconds; 0: traffic */
 	TableWidth	width;			/* of partitions */
 	const char *comment;
+	RollupLevel base;			/* of sums beside a level; else ROLLUP_RAW */
+	const char *key;			/* their columns beside "time" */
+	const char *indexed;		/* column, or NULL */
 } RollupType;
 
 static const RollupType rollup_types[] = {
-	[ROLLUP_RAW] = {"raw", 0, TABLE_DAY, NULL},
-	[ROLLUP_5M] = {"5m", 300, TABLE_WEEK, "sums of traffic by 5 minutes; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1H] = {"1h", 3600, TABLE_MONTH, "sums of traffic by hour; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_5M_TOTAL] = {"5m_total", 300, TABLE_MONTH, "sums of interfaces by 5 minutes, without ASNs; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1H_TOTAL] = {"1h_total", 3600, TABLE_YEAR, "sums of interfaces by hour, without ASNs; made by lastfluss, see lastfluss.rollups"},
-	[ROLLUP_1D_TOTAL] = {"1d_total", 86400, TABLE_YEAR, "sums of interfaces by day (UTC), without ASNs; made by lastfluss, see lastfluss.rollups"}
+	[ROLLUP_RAW] = {"raw", 0, TABLE_DAY},
+	[ROLLUP_5M] = {"5m", 300, TABLE_WEEK, "sums of traffic by 5 minutes; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_RAW, NULL, "remote_asn"},
+	[ROLLUP_1H] = {"1h", 3600, TABLE_MONTH, "sums of traffic by hour; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_RAW, NULL, "remote_asn"},
+	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups",
+	ROLLUP_RAW, NULL, "remote_asn"},
+	[ROLLUP_5M_TOTAL] = {"5m_total", 300, TABLE_MONTH, "sums of interfaces by 5 minutes, without ASNs; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_5M, "iface, ingress, family"},
+	[ROLLUP_1H_TOTAL] = {"1h_total", 3600, TABLE_YEAR, "sums of interfaces by hour, without ASNs; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1H, "iface, ingress, family"},
+	[ROLLUP_1D_TOTAL] = {"1d_total", 86400, TABLE_YEAR, "sums of interfaces by day (UTC), without ASNs; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, family"},
+	[ROLLUP_1H_REMOTE] = {"1h_remote", 3600, TABLE_MONTH, "sums of interfaces and remote ASNs by hour; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1H, "iface, ingress, remote_asn", "remote_asn"},
+	[ROLLUP_1D_REMOTE] = {"1d_remote", 86400, TABLE_YEAR, "sums of interfaces and remote ASNs by day (UTC); made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn"},
+	[ROLLUP_1H_LOCAL] = {"1h_local", 3600, TABLE_MONTH, "sums of interfaces and local ASNs by hour; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1H, "iface, ingress, local_asn", "local_asn"},
+	[ROLLUP_1D_LOCAL] = {"1d_local", 86400, TABLE_YEAR, "sums of interfaces and local ASNs by day (UTC); made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, local_asn", "local_asn"}
 };
 
 /* How many buckets the next step of a level takes. */
@@ -71,6 +90,12 @@ const char *
 rollup_name(RollupLevel level)
 {
 	return rollup_types[level].name;
+}
+
+RollupLevel
+rollup_base(RollupLevel level)
+{
+	return level < ROLLUP_FIRST_SUM ? level : rollup_types[level].base;
 }
 
 const char *
@@ -371,10 +396,10 @@ rollup_create_index(Oid table, RollupLevel level, Oid owner)
 {
 	TableUser	before;
 
-	if (level > ROLLUP_LAST)
+	if (rollup_types[level].indexed == NULL)
 		return;
 	table_become(owner, &before);
-	table_run(psprintf("CREATE INDEX ON %s (remote_asn)", rollup_table_name(table)));
+	table_run(psprintf("CREATE INDEX ON %s (%s)", rollup_table_name(table), rollup_types[level].indexed));
 	table_become_again(&before);
 }
 
@@ -481,10 +506,10 @@ rollup_begin(Rollups *rollups, RollupLevel level)
 
 /* Its state says from when on it has all buckets: not those of before it was made. */
 static void
-rollup_total_open(Rollups *rollups, RollupLevel total, TimestampTz since)
+rollup_sum_open(Rollups *rollups, RollupLevel sum, TimestampTz since)
 {
-	rollups->states[total] = (RollupState) {
-		.relation = rollup_open(rollups->traffic, total),
+	rollups->states[sum] = (RollupState) {
+		.relation = rollup_open(rollups->traffic, sum),
 		.clean_from = DT_NOBEGIN,
 		.kept_from = DT_NOBEGIN,
 		.complete_from = since,
@@ -518,10 +543,12 @@ rollup_prepare(Rollups *rollups, RollupLevel level)
 	if (!known || !TIMESTAMP_IS_NOBEGIN(state->complete_until))
 		rollup_save_state(rollups, level);
 	/* Whoever is to read them is granted that once, and not again when they get rows. */
-	if (!known)
+	for (RollupLevel sum = ROLLUP_FIRST_SUM; !known && sum < ROLLUP_COUNT; sum++)
 	{
-		rollup_total_open(rollups, ROLLUP_TOTAL(level), DT_NOBEGIN);
-		rollup_save_state(rollups, ROLLUP_TOTAL(level));
+		if (rollup_base(sum) != level)
+			continue;
+		rollup_sum_open(rollups, sum, DT_NOBEGIN);
+		rollup_save_state(rollups, sum);
 	}
 }
 
@@ -689,54 +716,66 @@ rollup_source(const Rollups *rollups, RollupLevel level, TimestampTz since, Time
 }
 
 /*
- * Sums by interface.
+ * Sums beside a level.
  */
 
 static void
-rollup_total_prepare(Rollups *rollups, RollupLevel total, TimestampTz since)
+rollup_sum_prepare(Rollups *rollups, RollupLevel sum, TimestampTz since)
 {
-	RollupState *state = &rollups->states[total];
+	RollupState *state = &rollups->states[sum];
 
 	if (!OidIsValid(state->relation) || !OidIsValid(get_rel_namespace(state->relation)))
-		rollup_total_open(rollups, total, since);
+		rollup_sum_open(rollups, sum, since);
 	else if (state->complete_until < since)
 		state->complete_from = state->complete_until = since;
 }
 
+/* By AS where it has one, as the rollup itself. */
 static void
-rollup_total_replace(Oid table, const char *source, TimestampTz since, TimestampTz until)
+rollup_sum_replace(Oid table, RollupLevel sum, const char *source, TimestampTz since, TimestampTz until)
 {
 	const char *name = rollup_table_name(table);
+	const char *key = rollup_types[sum].key;
 
 	table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
 					   name, rollup_time(since), rollup_time(until)));
-	table_run(psprintf("INSERT INTO %s (\"time\", bandwidth, iface, ingress, family, bytes, packets, flows, peak)"
-					   " SELECT \"time\", sum(bandwidth::float8)::real, iface, ingress, family, " ROLLUP_SUMS
-					   ", sum(bandwidth::float8)::real"
-					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY \"time\", iface, ingress, family ORDER BY 1, 3, 4, 5",
-					   name, source, rollup_time(since), rollup_time(until)));
+	table_run(psprintf("INSERT INTO %s (\"time\", bandwidth, %s, bytes, packets, flows, peak)"
+					   " SELECT \"time\", sum(bandwidth::float8)::real, %s, " ROLLUP_SUMS ", sum(bandwidth::float8)::real"
+					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY \"time\", %s ORDER BY \"time\", %s%s",
+					   name, key, key, source, rollup_time(since), rollup_time(until), key,
+					   rollup_types[sum].indexed ? psprintf("%s, ", rollup_types[sum].indexed) : "", key));
 }
 
 /* Whole buckets, of which the rollup has just got the rows. */
 static void
-rollup_total_fill(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
+rollup_sum_fill(Rollups *rollups, RollupLevel sum, TimestampTz since, TimestampTz until)
 {
-	RollupLevel total = ROLLUP_TOTAL(level);
-	RollupState *state = &rollups->states[total];
+	Oid			source = rollups->states[rollup_types[sum].base].relation;
+	RollupState *state = &rollups->states[sum];
 	TableUser	before;
 
-	rollup_total_prepare(rollups, total, since);
+	rollup_sum_prepare(rollups, sum, since);
 	since = Max(since, Max(state->complete_from, state->kept_from));
 	if (since >= until)
 		return;
 	rollup_check_owner(state->relation, table_owner(rollups->traffic));
 	table_become(table_lock_for_rows(state->relation), &before);
-	if (rollup_has_rows(rollups->states[level].relation, since, until))
-		rollup_ensure_partitions(state->relation, total, since, until);
-	rollup_total_replace(state->relation, rollup_table_name(rollups->states[level].relation), since, until);
+	if (rollup_has_rows(source, since, until))
+		rollup_ensure_partitions(state->relation, sum, since, until);
+	rollup_sum_replace(state->relation, sum, rollup_table_name(source), since, until);
 	table_become_again(&before);
 	state->complete_until = Max(state->complete_until, until);
-	rollup_save_state(rollups, total);
+	rollup_save_state(rollups, sum);
+}
+
+static void
+rollup_sums_fill(Rollups *rollups, RollupLevel level, TimestampTz since, TimestampTz until)
+{
+	for (RollupLevel sum = ROLLUP_FIRST_SUM; sum < ROLLUP_COUNT; sum++)
+	{
+		if (rollup_types[sum].base == level)
+			rollup_sum_fill(rollups, sum, since, until);
+	}
 }
 
 /* Fills a range of buckets, which is empty unless "replace". */
@@ -758,7 +797,7 @@ rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 		table_run(rollup_insert_statement(rollups, level, source, since, until));
 	}
 	table_become_again(&before);
-	rollup_total_fill(rollups, level, since, until);
+	rollup_sums_fill(rollups, level, since, until);
 }
 
 /*
@@ -917,13 +956,16 @@ static void
 rollup_begin_earlier(Rollups *rollups, RollupLevel level, TimestampTz since)
 {
 	RollupState *state = &rollups->states[level];
-	RollupState *total = &rollups->states[ROLLUP_TOTAL(level)];
 
 	if (since >= state->complete_from)
 		return;
-	/* So far it had all of it. */
-	if (total->complete_from == state->complete_from)
-		total->complete_from = since;
+	for (RollupLevel sum = ROLLUP_FIRST_SUM; sum < ROLLUP_COUNT; sum++)
+	{
+		/* So far it had all of it. */
+		if (rollup_types[sum].base == level &&
+			rollups->states[sum].complete_from == state->complete_from)
+			rollups->states[sum].complete_from = since;
+	}
 	state->complete_from = since;
 	rollup_save_state(rollups, level);
 }
@@ -1008,7 +1050,7 @@ rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 	rollup_ensure_partitions(state->relation, level, rollup_floor(since, rollup_types[level].step), until);
 	table_run(rollup_add_statement(rollups, level, partition, since, until));
 	table_become_again(&before);
-	rollup_total_fill(rollups, level, rollup_floor(since, rollup_types[level].step),
+	rollup_sums_fill(rollups, level, rollup_floor(since, rollup_types[level].step),
 					  rollup_floor(until + rollup_types[level].step * USECS_PER_SEC - 1, rollup_types[level].step));
 }
 

@@ -16,16 +16,20 @@ typedef enum RollupLevel
 	ROLLUP_5M,
 	ROLLUP_1H,
 	ROLLUP_1D,
-	/* Beside each, its sums by interface: without ASNs. */
+	/* Beside these, their sums by interface: without ASNs, by the remote, by the local one. */
 	ROLLUP_5M_TOTAL,
 	ROLLUP_1H_TOTAL,
 	ROLLUP_1D_TOTAL,
+	ROLLUP_1H_REMOTE,
+	ROLLUP_1D_REMOTE,
+	ROLLUP_1H_LOCAL,
+	ROLLUP_1D_LOCAL,
 	ROLLUP_COUNT
 } RollupLevel;
 
 #define ROLLUP_FIRST	ROLLUP_5M
 #define ROLLUP_LAST		ROLLUP_1D
-#define ROLLUP_TOTAL(level)	((RollupLevel) ((level) + ROLLUP_LAST))
+#define ROLLUP_FIRST_SUM	ROLLUP_5M_TOTAL
 
 /* What lastfluss._rollup has of a table; times that are not known are DT_NOBEGIN. */
 typedef struct RollupState
@@ -55,6 +59,9 @@ typedef enum RollupResult
 
 /* "5m", and "raw" for traffic itself. */
 extern const char *rollup_name(RollupLevel level);
+
+/* What the sums beside a level are made from; of all others, the level itself. */
+extern RollupLevel rollup_base(RollupLevel level);
 
 /*
  * Notes that rows of that time were written, in the transaction that writes them.

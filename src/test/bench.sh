@@ -18,6 +18,15 @@
 #   floods      v9: cost of what nobody wants
 #   others      nfcapd and nfacctd under the same load, where they are installed
 #
+# And what is not among all parts, as it takes half an hour and 20 GB:
+#
+#   make bench PARTS=answers DAYS=2
+#
+#   answers     how fast the answers and the dashboards' panels are over DAYS days (30) and
+#               a year, and what they take on the disk; beside the original importer's
+#               table and queries.  RUNS=5, COLD=1: how often;
+#               SPANS='1 30 365': days that panels show; TIMESCALE=yes: in hypertables
+#
 # Everything runs below a temporary directory: a private installation and server
 # (see lib.sh), which the generator (generator/) sends to.  Progress goes to
 # stderr.  Figures of CPU are what the scheduler has given to a process.  The
@@ -32,6 +41,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/bench_lib.sh"
 # shellcheck source=src/test/bench_others.sh
 . "$here/bench_others.sh"
+# shellcheck source=src/test/bench_answers.sh
+. "$here/bench_answers.sh"
 checkout=$(cd "$here/../.." && pwd)
 
 all_parts='records formats loss flush memory keys exporters templates floods others'
@@ -408,9 +419,9 @@ check_parts()
 
 	for part in $parts
 	do
-		case " $all_parts " in
+		case " $all_parts answers " in
 			*" $part "*) ;;
-			*) die "no part of the bench is called \"$part\"; there are: $all_parts" ;;
+			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers" ;;
 		esac
 	done
 	[ "$seconds" -ge 2 ] 2>/dev/null || die "SECONDS must be a number from 2 on"
@@ -433,7 +444,12 @@ start()
 }
 
 clean_environment
-if [ "${1:-}" = --inside ]
+if [ "${1:-}" = --forget ]
+then
+	work=$2
+	pgbin=$3
+	answers_forget
+elif [ "${1:-}" = --inside ]
 then
 	work=$2
 	pg_config=$3

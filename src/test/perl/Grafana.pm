@@ -57,6 +57,38 @@ sub interval
 	return "${left}ms";
 }
 
+# A dashboard's variables as Grafana has them when it is opened: of those that are
+# queries, which "ask" runs (SQL to a list of rows), the first value, or all.
+sub choose
+{
+	my ($self, $board, $ask) = @_;
+
+	for my $variable (@{ $board->{templating}{list} })
+	{
+		my $name = $variable->{name};
+
+		$self->{variables}{$name} = $variable->{current}{value} if $variable->{type} =~ /^(custom|textbox)$/;
+		next unless $variable->{type} eq 'query';
+
+		my @rows = $ask->($self->expand($variable->{query}), $name);
+
+		# __value and __text, or one column that is both
+		$self->{texts}{$name}{ $_->[0] } = $_->[-1] for @rows;
+		$self->{variables}{$name} = $variable->{multi} ? [ map { $_->[0] } @rows ] : $rows[0][0];
+	}
+	return $self;
+}
+
+# The same for a panel: a repeated one has one of its variable's values.
+sub for_panel
+{
+	my ($self, $panel) = @_;
+	my %values = %{ $self->{variables} };
+	my $of = $panel->{repeat};
+
+	return Grafana->new(%$self, variables => { %values, defined $of && ref $values{$of} ? ($of => [ $values{$of}[0] ]) : () });
+}
+
 sub timestamp
 {
 	my ($epoch) = @_;

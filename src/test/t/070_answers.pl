@@ -59,16 +59,21 @@ SELECT count(*) = 3 AND bool_and(complete_until >= date_bin(step, now() - interv
 SQL
 is($collector->sql(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM lastfluss._pieces(now() - interval '5 days', now() - interval '1 hour', 3600, false, true)}),
 	'table total', 'they are used') or diag($collector->sql(q{TABLE lastfluss._rollup}));
-for my $name (qw(5m 1h 1d))
+for my $name (qw(5m_total 1h_total 1d_total 1h_remote 1d_remote 1h_local 1d_local))
 {
-	my $totals = <<"SQL";
-WITH a AS (SELECT "time", iface, ingress, remote_asn, local_asn, family, bytes, packets, flows FROM traffic_${name}_total),
-     b AS (SELECT "time", iface, ingress, NULL::bigint, NULL::bigint, family, sum(bytes)::bigint, sum(packets)::bigint, sum(flows)::bigint
-           FROM traffic_$name GROUP BY 1, 2, 3, 6)
+	my ($level, $kind) = split /_/, $name;
+	my $key = { total => 'family', remote => 'remote_asn', local => 'local_asn' }->{$kind};
+	my $columns = join ', ', map { $_ eq $key ? $_ : "NULL::bigint AS $_" } qw(remote_asn local_asn family);
+	my $sums = <<"SQL";
+WITH a AS (SELECT "time", iface, ingress, remote_asn, local_asn, family, bytes, packets, flows FROM traffic_$name),
+     b AS (SELECT "time", iface, ingress, $columns, sum(bytes)::bigint, sum(packets)::bigint, sum(flows)::bigint
+           FROM traffic_$level GROUP BY "time", iface, ingress, $key)
 SELECT (SELECT count(*) FROM a) > 0 AND NOT EXISTS (TABLE a EXCEPT ALL TABLE b) AND NOT EXISTS (TABLE b EXCEPT ALL TABLE a)
 SQL
-	is($collector->sql($totals), 't', "traffic_${name}_total is the sum of traffic_$name");
+	is($collector->sql($sums), 't', "traffic_$name is the sum of traffic_$level");
 }
+is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '2 days', date_trunc('day', now()) - interval '1 day', NULL, false, false, 'remote')}),
+	'traffic_1d_remote', 'and serves what is asked for by one ASN');
 
 # Rows that come late, as whoever writes them notes it.
 $collector->sql(<<'SQL');

@@ -128,29 +128,20 @@ sub run_queries
 	return !$failed;
 }
 
-# The values of a dashboard's variables: those of "All" are all that the query gives.
+# The values of a dashboard's variables.
 sub variables
 {
 	my ($board, $range) = @_;
 	my $grafana = Grafana->new(%$range, variables => { datasource => 'x', asn => '15169' });
 
-	for my $variable (@{ $board->{templating}{list} })
-	{
-		my $name = $variable->{name};
-
-		$grafana->{variables}{$name} = $variable->{current}{value} if $variable->{type} =~ /^(custom|textbox)$/;
-		next unless $variable->{type} eq 'query';
-
-		my $sql = $grafana->expand($variable->{query});
+	return $grafana->choose($board, sub {
+		my ($sql, $name) = @_;
 		my @rows = map { [ split /\t/ ] }
 		  split /\n/, $node->safe_psql('postgres', "SELECT * FROM ($sql) v", connstr => $connect, extra_params => [ '-F', "\t" ]);
 
 		ok(@rows > 0, "$board->{title}: variable $name has values");
-		# __value and __text, or one column that is both
-		$grafana->{texts}{$name}{ $_->[0] } = $_->[-1] for @rows;
-		$grafana->{variables}{$name} = $variable->{multi} ? [ map { $_->[0] } @rows ] : $rows[0][0];
-	}
-	return $grafana;
+		return @rows;
+	});
 }
 
 # A series: time first, then its name and a number; in the order of time, each moment once
@@ -193,10 +184,7 @@ for my $span (5 * 60, 366 * $day)
 
 		for my $panel (@{ $board->{panels} })
 		{
-			# A repeated panel has one of the variable's values.
-			my %values = %{ $grafana->{variables} };
-			my $of = $panel->{repeat};
-			my $one = Grafana->new(%$grafana, variables => { %values, defined $of && ref $values{$of} ? ($of => [ $values{$of}[0] ]) : () });
+			my $one = $grafana->for_panel($panel);
 
 			eval { $one->title($panel->{title}); 1 } or push @wrong, "$panel->{title}: $@";
 			for my $target (@{ $panel->{targets} })
