@@ -694,19 +694,22 @@ BEGIN
         RETURN;
     END IF;
     -- What hangs on the table by its identity would be left behind.
-    SELECT o.what INTO word FROM (
+    SELECT string_agg(DISTINCT o.what, ', ') INTO word FROM (
         SELECT format('view %s', r.ev_class::regclass) AS what FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
         WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND d.refobjid = $1 AND r.ev_class <> $1
+        UNION ALL SELECT format('function %s', d.objid::regprocedure) FROM pg_depend d
+        WHERE d.classid = 'pg_proc'::regclass AND (d.refclassid = 'pg_class'::regclass AND d.refobjid = $1
+            OR d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT t.oid FROM pg_type t WHERE t.typrelid = $1))
         UNION ALL SELECT format('rule %I', r.rulename) FROM pg_rewrite r WHERE r.ev_class = $1
         UNION ALL SELECT format('trigger %I', t.tgname) FROM pg_trigger t WHERE t.tgrelid = $1 AND NOT t.tgisinternal
         UNION ALL SELECT format('foreign key %I', k.conname) FROM pg_constraint k WHERE k.contype = 'f' AND $1 IN (k.conrelid, k.confrelid)
         UNION ALL SELECT format('policy %I', p.polname) FROM pg_policy p WHERE p.polrelid = $1
         UNION ALL SELECT 'row-level security' FROM pg_class c WHERE c.oid = $1 AND c.relrowsecurity
         UNION ALL SELECT format('publication %I', b.pubname) FROM pg_publication_rel p JOIN pg_publication b ON b.oid = p.prpubid WHERE p.prrelid = $1
-    ) o LIMIT 1;
-    IF FOUND THEN
-        obstacle := format('%s hangs on table %s', word, $1);
-        advice := 'A new table takes its place: drop what hangs on it, and make it again when the upgrade is done.';
+    ) o;
+    IF word IS NOT NULL THEN
+        obstacle := format('there hangs on table %s: %s', $1, word);
+        advice := 'A new table takes its place: drop what hangs on it, and make it again when the upgrade is done (pg_dump --schema-only has the statements).';
         RETURN;
     END IF;
 END;

@@ -87,9 +87,10 @@ SQL
 }
 
 make_original('watched');
-$collector->sql('CREATE VIEW watcher AS SELECT * FROM watched');
-fails(qr/ERROR:  view public.watcher hangs on table public.watched\n.*HINT: .*make it again/s, 'a table that a view hangs on');
-$collector->sql('DROP VIEW watcher');
+$collector->sql('CREATE VIEW watcher AS SELECT * FROM watched;
+	CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM watched; END');
+fails(qr/ERROR:  there hangs on table public.watched: function public.counted\(\), view public.watcher\n.*HINT: .*make it again/s, 'a table that others hang on: all are named');
+$collector->sql('DROP VIEW watcher; DROP FUNCTION counted()');
 like($collector->sql('SELECT lastfluss.upgrade_table()'), qr/will be moved/, 'without the view it begins');
 like($collector->sql('SELECT lastfluss.upgrade_table()'), qr/is being moved/, 'only once');
 is($collector->sql('SELECT lastfluss.upgrade_cancel()'), 't', 'it can be given up');
