@@ -236,6 +236,7 @@ my $typed = qr/^psql .*\\password.*\n/m;
 
 my @special = (
 	[ qr/^make (demo|bench)/,   \&check_targets ],
+	[ qr/^apt-get .*debhelper/, 'changes the machine; make test-package builds the packages' ],
 	[ qr/^apt-get install/,     'changes the machine; src/test/setup.sh installs the same' ],
 	[ qr/^make with_llvm=no/,   'changes the machine; src/test/lib.sh builds and installs into a directory of its own' ],
 	[ qr/^shared_preload/,      sub { is($_[0], "shared_preload_libraries = 'lastfluss'\n", "$_[1] is what this server has") } ],
@@ -263,7 +264,7 @@ for my $block (@blocks)
 {
 	my ($kind, $text) = @$block{qw(kind text)};
 	my $name = "line $block->{line}";
-	my ($how) = map { $_->[1] } grep { $text =~ $_->[0] } @special;
+	my ($how) = map { $_->[1] } grep { $text =~ $_->[0] } @special;    # the first that fits
 
 	$_->[1]->() for grep { $text =~ $_->[0] && !$_->[2]++ } @preparations;
 	if    (ref $how)         { $how->($text, $name); }
