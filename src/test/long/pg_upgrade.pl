@@ -22,8 +22,8 @@ Storage::make_partitions($old, 'traffic', 1 .. 5);
 Storage::fill($old, 'traffic', Storage::day(5), Storage::day(1), 12);
 Storage::wait_rolled_up($old);
 $old->configure(
-	q{SELECT lastfluss.set('period', '1')},
 	q{SELECT lastfluss.set('window', '0')},
+	q{SELECT lastfluss.set('period', '1')},
 	q{SELECT lastfluss.add_interface('A', '127.0.0.11', 1)},
 	q{SELECT lastfluss.import_prefixes('198.51.100.0/24 64500')});
 my $router = $old->exporter('v9', from => '127.0.0.11');
