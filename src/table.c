@@ -31,6 +31,20 @@
 #include "lastfluss.h"
 #include "table.h"
 
+/*
+ * TimescaleDB takes no more than so many rows out of its columnstore for a statement.
+ * A bucket that is done again may have more, and would never be done.
+ */
+static void
+table_lift_limit(void)
+{
+	const char *limit = "timescaledb.max_tuples_decompressed_per_dml_transaction";
+
+	if (GetConfigOption(limit, true, false) != NULL)
+		(void) set_config_option(limit, "0", PGC_USERSET, PGC_S_SESSION,
+								 GUC_ACTION_SAVE, true, 0, false);
+}
+
 void
 table_become(Oid userid, TableUser *before)
 {
@@ -40,6 +54,7 @@ table_become(Oid userid, TableUser *before)
 	before->guc_level = NewGUCNestLevel();
 	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	table_lift_limit();
 }
 
 void

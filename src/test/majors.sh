@@ -163,7 +163,7 @@ clean_environment
 trap tidy EXIT
 trap 'exit 130' HUP INT TERM
 log=$(mktemp)
-for suite in ${SUITES:-host trixie forky sid}
+for suite in ${SUITES:-host trixie forky}
 do
 	test_suite "$suite"
 done

@@ -88,6 +88,7 @@ build()
 	start
 	chroot_timed "building the packages on $suite" '
 		export DEBIAN_FRONTEND=noninteractive
+		apt-get update --quiet
 		apt-get install --yes --quiet --no-install-recommends -o Dpkg::Use-Pty=0 \
 			build-essential debhelper libyaml-dev postgresql-server-dev-all
 		pg_buildext updatecontrol

@@ -17,13 +17,13 @@ my $old_path = $ENV{LASTFLUSS_OLD} or plan skip_all => 'LASTFLUSS_OLD names no e
 
 my $old = Lastfluss->new('old', install_path => $old_path, attribution => 'spread');
 
+$old->wait_for(q{SELECT to_regclass('traffic') IS NOT NULL}, 't');
 Storage::make_partitions($old, 'traffic', 1 .. 5);
 Storage::fill($old, 'traffic', Storage::day(5), Storage::day(1), 12);
-$old->sql("UPDATE lastfluss._rollup SET complete_from = '" . Storage::day(5) . "', complete_until = '" . Storage::day(5) . "' WHERE name <> 'raw'");
 Storage::wait_rolled_up($old);
 $old->configure(
-	q{SELECT lastfluss.set('period', '1')},
 	q{SELECT lastfluss.set('window', '0')},
+	q{SELECT lastfluss.set('period', '1')},
 	q{SELECT lastfluss.add_interface('A', '127.0.0.11', 1)},
 	q{SELECT lastfluss.import_prefixes('198.51.100.0/24 64500')});
 my $router = $old->exporter('v9', from => '127.0.0.11');
