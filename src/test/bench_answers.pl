@@ -143,7 +143,7 @@ sub measure_original
 	my $from = $range->{from} < $until - $span_of_all ? $until - $span_of_all : $range->{from};
 
 	return unless defined $kind;
-	return $measured{"$kind $from"} //= measure(int(($runs + 1) / 2), $original{$kind}->({ from => $from, to => $range->{to} }));
+	return $measured{"$kind $from"} //= measure(int($runs / 2) || 1, $original{$kind}->({ from => $from, to => $range->{to} }));
 }
 
 # Which of them shows what a panel does.
