@@ -2557,13 +2557,13 @@ SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_
 FROM total t LEFT JOIN peak p ON p.iface IS NOT DISTINCT FROM t.iface LEFT JOIN lastfluss._graph_interfaces() i ON i.name = t.iface
 ORDER BY t.bytes_in::numeric + t.bytes_out DESC, 1$$,
         lastfluss._rows($1, $2, NULL, names, remotes, by_columns => '{iface,ingress}'),
-        lastfluss._rows($1, $2, least(lastfluss._step($2 - $1, NULL), lastfluss._step(NULL, CASE WHEN $2 - $1 > interval '40 days' THEN interval '1 hour' ELSE '5 min' END)),
+        lastfluss._rows($1, $2, least(lastfluss._step($2 - $1, NULL), lastfluss._step(NULL, CASE WHEN $2 - $1 > CASE WHEN $5 IS NULL THEN interval '40 days' ELSE '2 days' END THEN interval '1 hour' ELSE '5 min' END)),
                         names, remotes, by_columns => '{iface,ingress}'))
     USING extract(epoch FROM $2 - $1)::float8;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_interfaces(timestamptz, timestamptz, text[], text[], bigint) IS
-'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph()';
+'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph(); of an AS they are those of hours in more than 2 days';
 
 CREATE FUNCTION lastfluss.graph_top(since timestamptz, until timestamptz, by text, n integer, iface text[] DEFAULT NULL,
     OUT rank integer, OUT asn bigint, OUT name text, OUT country text, OUT "in" double precision, OUT "out" double precision,

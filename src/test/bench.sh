@@ -25,7 +25,7 @@
 #   answers     how fast the answers and the dashboards' panels are over DAYS days (30) and
 #               a year, and what they take on the disk; beside the original importer's
 #               table and queries.  RUNS=5, COLD=1: how often;
-#               SPANS='1 30 365': days that panels show; TIMESCALE=yes: in hypertables
+#               SPANS='1 30 365': days that panels show; ORIGINAL=no: without its queries; TIMESCALE=yes: in hypertables
 #
 # Everything runs below a temporary directory: a private installation and server
 # (see lib.sh), which the generator (generator/) sends to.  Progress goes to

@@ -142,8 +142,8 @@ sub measure_original
 	my ($kind, $range) = @_;
 	my $from = $range->{from} < $until - $span_of_all ? $until - $span_of_all : $range->{from};
 
-	return unless defined $kind;
-	return $measured{"$kind $from"} //= measure(int(($runs + 1) / 2), $original{$kind}->({ from => $from, to => $range->{to} }));
+	return unless defined $kind && ($ENV{ORIGINAL} // '') ne 'no';
+	return $measured{"$kind $from"} //= measure(int($runs / 2) || 1, $original{$kind}->({ from => $from, to => $range->{to} }));
 }
 
 # Which of them shows what a panel does.
@@ -225,7 +225,7 @@ for my $span (map { $_ * $day } split ' ', $spans)
 			next unless @sql;
 			$title =~ s/ \((in|out) above\)$//;
 			$title =~ s/[|]/ /g;
-			say_row($board->{title}, $title, row(measure($runs, @sql), measure_original(original_of($board, $sql[0]), { from => $until - $span, to => $until })));
+			say_row($board->{title}, $title, row(measure($runs, @sql), measure_original(scalar original_of($board, $sql[0]), { from => $until - $span, to => $until })));
 		}
 	}
 }

@@ -117,6 +117,9 @@ answers_repeat()
 			columns text := (SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
 				WHERE attrelid = '$1'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('id', 'time'));
 		BEGIN
+			IF whole < interval '1 day' THEN
+				RETURN;
+			END IF;
 			WHILE first - back + whole > year LOOP
 				EXECUTE format('INSERT INTO $1 ("time", %1\$s) SELECT "time" - %2\$L::interval, %1\$s FROM $1
 					WHERE "time" >= greatest(%3\$L::timestamptz, %4\$L::timestamptz + %2\$L)
