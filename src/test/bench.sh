@@ -18,7 +18,7 @@
 #   floods      v9: cost of what nobody wants
 #   others      nfcapd and nfacctd under the same load, where they are installed
 #
-# And what is not among all parts, as it takes half an hour and 20 GB:
+# And what is not among all parts, as it takes half an hour and 31 GB:
 #
 #   make bench PARTS=answers DAYS=2
 #
