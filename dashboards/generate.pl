@@ -452,7 +452,7 @@ write_dashboard('interface', 'Interface',
 						'custom.lineStyle' => { fill => 'dash', dash => [ 10, 10 ] }, color => fixed('#c4162a'),
 						($_ eq 'D' ? ('custom.transform' => 'negative-Y') : ())) } 'C', 'D' ],
 			description => 'Dashed: the 95th percentile of the range, over slots of five minutes.'),
-		timeseries('Largest remote ASes ($above above)', [ 24, 11 ], [ mirrored("by => 'remote asn'", $this, 'n => $n') ],
+		timeseries('Largest remote ASes ($above above)', [ 24, 14 ], [ mirrored("by => 'remote asn'", $this, 'n => $n') ],
 			stacked => 1, overrides => [ @below, @rank_colors ]),
 		timeseries('IPv4 and IPv6 ($above above)', [ 12, 9 ], [ mirrored("by => 'family'", $this) ],
 			stacked => 1, overrides => [ @below, @family_colors ]),
@@ -481,7 +481,7 @@ for my $top (
 				"SELECT asn::text AS __value, label AS __text\nFROM lastfluss.graph_top(\$__timeFrom(), \$__timeTo(), '$by', \$n, $one)\nWHERE asn IS NOT NULL ORDER BY rank",
 				multi => 1, refresh => 2) ],
 		panels => [
-			timeseries("$title (\$above above)", [ 24, 11 ], [ mirrored("by => '$by'", $one, 'n => $n') ],
+			timeseries("$title (\$above above)", [ 24, 14 ], [ mirrored("by => '$by'", $one, 'n => $n') ],
 				stacked => 1, overrides => [ @below, @rank_colors ]),
 			table('In this range', [ 24, 10 ],
 				"SELECT rank, asn, name, country, \"in\", \"out\", bytes_in, bytes_out, share\nFROM lastfluss.graph_top(\$__timeFrom(), \$__timeTo(), '$by', \$n, $one)",
@@ -522,9 +522,9 @@ write_dashboard('peering', 'Peering',
 	from        => 'now-7d', refresh => '',
 	variables   => [ datasource_variable(), above_variable(), number_variable('n', 'ASes', 20, 10, 50) ],
 	panels      => [
-		timeseries('Transit and peering ($above above)', [ 12, 10 ],
+		timeseries('Transit and peering ($above above)', [ 12, 14 ],
 			[ mirrored("by => 'role'", "role => ARRAY['transit', 'ixp', 'pni']") ], stacked => 1, overrides => [ @below, @role_colors ]),
-		timeseries('Largest ASes behind transit ($above above)', [ 12, 10 ],
+		timeseries('Largest ASes behind transit ($above above)', [ 12, 14 ],
 			[ mirrored("by => 'remote asn'", "role => ARRAY['transit']", 'n => 10') ], stacked => 1, overrides => [ @below, @rank_colors ]),
 		table('Peering candidates', [ 24, 10 ],
 			'SELECT rank, asn, name, ingress AS "in", egress AS "out", share / 100 AS share, transit, without' . "\n"
@@ -618,7 +618,7 @@ write_dashboard('health', 'Collector health',
 			unit => 'percentunit', min => 0, fill => 0,
 			description => 'Where counters are known (sFlow, or lastfluss.counters): 100 % says that sampling and export are right.'),
 		table('Exporters', [ 24, 9 ],
-			"SELECT host::text AS host, domain, protocol, datagrams, records, lost, sampling, sampling_origin, templates, waiting_sets,\n"
+			"SELECT host(host) AS host, domain, protocol, datagrams, records, lost, sampling, sampling_origin, templates, waiting_sets,\n"
 			  . "    extract(epoch FROM clock_skew) AS clock_skew, last_seen, errors::text AS errors\nFROM lastfluss.exporters ORDER BY datagrams DESC",
 			overrides => [ unit_of('clock_skew', 's'), unit_of('datagrams', 'short'), unit_of('records', 'short') ]) ]);
 

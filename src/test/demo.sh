@@ -24,14 +24,14 @@ period=10             # seconds: rows come sooner than with the default's 60
 window=70             # the routers report flows of up to 60 seconds
 buffers=12            # room for such a window of such periods
 history_hours=3       # and what is left of the hour before
-history_rate=20       # records a second, the daily mean
+history_rate=40       # records a second, the daily mean
 history_ahead=10      # seconds that it takes to write it
 live_rate=1000        # likewise
 year_days=366         # by hour
 year_days_5m=31       # by five minutes
-year_asns=4           # of each interface and direction; the others are one
+year_asns=6           # of each interface and direction; the others are one
 records_datagram=22   # nearly
-bandwidth=40G         # of the whole network, so that the graphs look like one
+bandwidth=30G         # of the whole network, so that the graphs look like one
 live_wait=120         # seconds until live rows must be there
 socket_path_limit=107 # sun_path, less its final zero
 
@@ -226,7 +226,7 @@ configure()
 	sql -1 -o /dev/null -v yaml="$(cat examples/demo/interfaces.yaml)" -v names="$(cat examples/demo/asns.txt)" \
 		-v period="$period" -v window="$window" -v udp_port="$udp_port" \
 		-v capture="$work/history.pcap" -v asns="$year_asns" -v days="$year_days" -v days_5m="$year_days_5m" \
-		-v hours_raw=0 -v until="$(date -u -d "@$history_from" '+%F %T+00')" -v health_until="$((now / 60 * 60 + 60))" \
+		-v hours_raw=0 -v until="$(date -u -d "@$history_from" '+%F %T+00')" -v health_until="$((now / 60 * 60 + 600))" \
 		-v datagrams="$((live_rate / records_datagram))" -f - -f src/test/fill.sql <<-'SQL'
 		CREATE EXTENSION lastfluss;
 		SELECT lastfluss.set('window', :'window');
@@ -245,8 +245,13 @@ fill_history()
 	live_from=$((($(date +%s) + history_ahead) / period * period + period))
 	write_state
 	make_capture "$live_from"
-	sql -o /dev/null -v file="$work/history.pcap" -v until="$(date -u -d "@$live_from" '+%F %H:%M+00')" -f - -f src/test/counters.sql <<-'SQL'
+	# Flows that end later still add to the last minute.
+	sql -o /dev/null -v file="$work/history.pcap" -v live_from="$live_from" \
+		-v until="$(date -u -d "@$((live_from - 60))" '+%F %H:%M+00')" -f - -f src/test/counters.sql <<-'SQL'
 		SELECT * FROM lastfluss.replay(pg_read_binary_file(:'file'));
+		DELETE FROM traffic_health WHERE time >= to_timestamp(:live_from);
+		UPDATE traffic_health SET datagrams = datagrams * (:live_from % 60) / 60, records = records * (:live_from % 60) / 60
+		WHERE time = to_timestamp(:live_from / 60 * 60) AND host IS NOT NULL;
 	SQL
 	rm "$work/history.pcap"
 	while [ "$(date +%s)" -lt "$live_from" ]

@@ -195,11 +195,11 @@ CROSS JOIN (VALUES (true, 0.25e9), (false, 1.1e9)) d(ingress, rate);
 ANALYZE pair;
 
 CREATE FUNCTION pg_temp.collected(at timestamptz, until timestamptz) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT at < date_trunc('day', until) - interval '20 hours' OR at >= date_trunc('day', until) - interval '19 hours 20 min';
+    SELECT at < day - interval '20 hours' OR at >= day - interval '19 hours 20 min' FROM date_trunc('day', until - interval '1 min') AS day;
 $$;
 
 -- Rows of a step for a range, with some noise of each pair's own.
-CREATE FUNCTION pg_temp.rows(since timestamptz, until timestamptz, step integer, last timestamptz)
+CREATE FUNCTION pg_temp.rows(since timestamptz, until timestamptz, step integer, last timestamptz, collected_until timestamptz)
 RETURNS TABLE ("time" timestamptz, bandwidth real, iface text, ingress boolean, remote_asn bigint, local_asn bigint,
     family smallint, bytes bigint, packets bigint, flows bigint, peak real) LANGUAGE sql AS $$
     SELECT t.at, (b.bytes * 8e0 / step)::real, p.iface, p.ingress, p.remote_asn, p.local_asn, p.family,
@@ -210,7 +210,7 @@ RETURNS TABLE ("time" timestamptz, bandwidth real, iface text, ingress boolean, 
     CROSS JOIN LATERAL (SELECT (p.rate / 8 * step * t.rhythm
         * (0.88e0 + 0.24e0 * ((hashint8(p.pair * 7919 + t.slot) & 65535) / 65536e0)
            + 0.15e0 * sin(t.slot * step / 5400e0 + p.pair)))::bigint AS bytes) b
-    WHERE pg_temp.collected(t.at, last)
+    WHERE pg_temp.collected(t.at, collected_until)
 $$;
 
 /*
@@ -219,17 +219,17 @@ $$;
 
 INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
 SELECT "time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows
-FROM pg_temp.rows(:'until'::timestamptz - make_interval(hours => :hours_raw), :'until', 60, :'until');
+FROM pg_temp.rows(:'until'::timestamptz - make_interval(hours => :hours_raw), :'until', 60, :'until', :'health_until');
 
 INSERT INTO traffic_5m ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
-SELECT * FROM pg_temp.rows(:'until'::timestamptz - make_interval(days => :days_5m), :'until'::timestamptz - make_interval(hours => :hours_raw), 300, :'until');
+SELECT * FROM pg_temp.rows(:'until'::timestamptz - make_interval(days => :days_5m), :'until'::timestamptz - make_interval(hours => :hours_raw), 300, :'until', :'health_until');
 INSERT INTO traffic_5m ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
 SELECT date_bin('5 min', "time", '2000-01-01'), (sum(bytes) * 8 / 300)::real, iface, ingress, remote_asn, local_asn, family,
        sum(bytes), sum(packets), sum(flows), max(bandwidth)
 FROM traffic GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1;
 
 INSERT INTO traffic_1h ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
-SELECT * FROM pg_temp.rows(date_trunc('day', :'until'::timestamptz - make_interval(days => :days)), :'until'::timestamptz - make_interval(days => :days_5m), 3600, :'until');
+SELECT * FROM pg_temp.rows(date_trunc('day', :'until'::timestamptz - make_interval(days => :days)), :'until'::timestamptz - make_interval(days => :days_5m), 3600, :'until', :'health_until');
 INSERT INTO traffic_1h ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows, peak)
 SELECT date_trunc('hour', "time"), (sum(bytes) * 8 / 3600)::real, iface, ingress, remote_asn, local_asn, family,
        sum(bytes), sum(packets), sum(flows), max(peak)
@@ -268,12 +268,12 @@ SELECT g.at, e.host, e.domain, e.protocol, d.datagrams, d.datagrams * 24,
        CASE WHEN e.host = '127.0.1.3' AND g.at >= l.day - interval '19 hours 20 min' AND g.at < l.day - interval '19 hours 17 min' THEN 120 ELSE 0 END, 0,
        CASE WHEN e.host = '127.0.1.3' AND g.at >= l.day - interval '19 hours 20 min' AND g.at < l.day - interval '19 hours 10 min' THEN d.datagrams * 24 ELSE 0 END,
        CASE WHEN extract(minute FROM g.at) = 17 AND e.host = '127.0.1.1' THEN 2000000 ELSE 0 END, 0, 0
-FROM (SELECT date_trunc('day', :'until'::timestamptz) AS day) l
+FROM (SELECT date_trunc('day', :'health_until'::timestamptz - interval '1 min') AS day) l
 CROSS JOIN generate_series(:'until'::timestamptz - make_interval(days => :days_5m), :'health_until'::timestamptz - interval '1 min', interval '1 min') AS g(at)
 CROSS JOIN (VALUES (NULL::inet, NULL::bigint, NULL, 0), ('127.0.1.1', 0, 'NetFlow v5', 0.16), ('127.0.1.2', 256, 'NetFlow v9', 0.75), ('127.0.1.3', 524288, 'IPFIX', 0.09))
     e(host, domain, protocol, part)
 CROSS JOIN LATERAL (SELECT (e.part * :datagrams * 60 * pg_temp.rhythm(g.at) * pg_temp.level(g.at, :'until'))::bigint AS datagrams) d
-WHERE pg_temp.collected(g.at, :'until');
+WHERE pg_temp.collected(g.at, :'health_until');
 
 \if :{?capture}
 \else

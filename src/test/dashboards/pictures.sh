@@ -9,7 +9,8 @@
 #   CONNECT='host=... dbname=...' draw what is in this database instead
 #
 # They are drawn by page.html with a plotting library, not by Grafana: what can be judged
-# is the layout, stacking, mirroring, units and colours, and that nothing is empty.
+# is the layout, stacking, mirroring, units and colours.  It fails where a panel is empty or
+# has nothing on one side of the axis, a unit is not known, or text is cut or on other text.
 
 set -eu
 
@@ -90,13 +91,13 @@ draw()
 		$page =~ s{/\*DATA\*/null}{$data};
 		print $page' "$here/page.html" "$work/npm/node_modules/echarts/dist/echarts.min.js" "$data" >"$page"
 	timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/chromium" \
-		--window-size="1600,$height" --virtual-time-budget=5000 --screenshot="$checkout/pictures/$2-$3.png" "file://$page" >"$work/chromium.log" 2>&1 ||
-		{ cat "$work/chromium.log"; die "$2-$3 was not drawn"; }
-	if grep -q '"name":"No data"\|"frames":{"A":\[\]' "$data"
+		--window-size="1600,$height" --virtual-time-budget=5000 --enable-logging=stderr --screenshot="$checkout/pictures/$2-$3.png" "file://$page" >"$work/chromium.log" 2>&1 &&
+		grep -q 'looked at [1-9]' "$work/chromium.log" || { cat "$work/chromium.log"; die "$2-$3 was not drawn"; }
+	say "pictures/$2-$3.png: $(sed -n 's/.*"looked at \([^"]*\)".*/\1/p' "$work/chromium.log")"
+	if grep -o '"wrong: .*", source' "$work/chromium.log" | sed 's/^"/    /; s/", source$//' | sort -u | grep .
 	then
-		say "$2-$3: a panel is empty"
+		failed=$((failed + 1))
 	fi
-	say "pictures/$2-$3.png"
 }
 
 # When the traffic ends.
@@ -123,6 +124,7 @@ main()
 	work=$(mktemp -d /tmp/lastfluss-pictures.XXXXXX)
 	chmod 755 "$work"
 	generated=
+	failed=0
 	trap tidy EXIT
 	trap 'exit 130' HUP INT TERM
 
@@ -148,6 +150,7 @@ main()
 			draw "$file" "$name" "$range"
 		done
 	done
+	[ "$failed" -eq 0 ] || die "something is wrong with $failed pictures; see above"
 }
 
 main
