@@ -80,6 +80,7 @@ look_for_tools()
 	then
 		have prove || missing+=(perl)
 		perl -MIPC::Run -e 1 2>/dev/null || missing+=(libipc-run-perl)
+		perl -MYAML::XS -e 1 2>/dev/null || missing+=(libyaml-libyaml-perl)
 		have_cmocka || missing+=(libcmocka-dev)
 		have softflowd || missing_optional+=(softflowd)
 		have pmacctd || missing_optional+=(pmacct)

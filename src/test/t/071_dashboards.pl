@@ -9,10 +9,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
-use File::Temp ();
+use Dashboards;
 use Grafana;
 use JSON::PP;
-use Lastfluss;
+use YAML::XS ();
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -21,21 +21,11 @@ my $hour = 3600;
 my $day  = 24 * $hour;
 my $asns = 6;
 
-my $collector = Lastfluss->new('dashboards', extension => 0, start => 0);
-my $node      = $collector->node;
-
-# While the database is filled, the collector is to be elsewhere.
-$node->append_conf('postgresql.conf', "lastfluss.database = 'elsewhere'\njit = off\n");
-$node->start;
-$collector->sql('CREATE EXTENSION lastfluss');
-my $until = $collector->sql("SELECT extract(epoch FROM date_trunc('hour', now()))::bigint");
-PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-1', '-d', $node->connstr('postgres'), '-v', "asns=$asns",
-	'-v', 'days_5m=8', '-v', 'hours_raw=12', '-v', "names=$root/examples/demo/asns.txt", '-v', "until=" . Grafana::timestamp($until),
-	'-f', "$root/src/test/fill.sql");
-$node->adjust_conf('postgresql.conf', 'lastfluss.database', "'postgres'");
-$node->restart;
-$collector->wait_for("SELECT state FROM lastfluss.status", 'no listener');
-PostgreSQL::Test::Utils::system_or_bail('psql', '-Xq', '-d', $node->connstr('postgres'), '-f', "$root/examples/grafana/role.sql");
+my $boards    = Dashboards->new('dashboards', asns => $asns, days_5m => 8, hours_raw => 12);
+my $collector = $boards->{collector};
+my $node      = $boards->node;
+my $until     = $boards->{until};
+my $connect   = $boards->{connect};
 
 #
 # The files are what their generator writes.
@@ -45,22 +35,32 @@ my $fresh = PostgreSQL::Test::Utils::tempdir;
 PostgreSQL::Test::Utils::system_or_bail($^X, "$root/dashboards/generate.pl", $fresh);
 my @names = sort map { s{.*/(.*)\.json$}{$1}r } glob "$root/dashboards/*.json";
 is_deeply(\@names, [ sort map { s{.*/(.*)\.json$}{$1}r } glob "$fresh/*.json" ], 'dashboards/ has what generate.pl writes');
-my %dashboard;
+my %dashboard = %{ $boards->{dashboard} };
 
-for my $name (@names)
-{
-	my $text = PostgreSQL::Test::Utils::slurp_file("$root/dashboards/$name.json");
-
-	is($text, PostgreSQL::Test::Utils::slurp_file("$fresh/$name.json"), "$name: as generate.pl writes it");
-	$dashboard{$name} = JSON::PP->new->utf8->decode($text);
-}
-$dashboard{generated} = JSON::PP->new->utf8->decode($collector->sql("SELECT lastfluss.dashboard('interfaces')"));
+is(PostgreSQL::Test::Utils::slurp_file("$root/dashboards/$_.json"), PostgreSQL::Test::Utils::slurp_file("$fresh/$_.json"), "$_: as generate.pl writes it")
+  for @names;
 
 #
 # What Grafana needs of a dashboard beside the types.
 #
 
 my %uids;
+
+# Minutes for hours only: from a day on, steps are those that rollups serve.
+sub steps
+{
+	my ($panel) = @_;
+	my @wrong;
+
+	for my $span (5 * 60, 3 * $hour, 6 * $hour, 12 * $hour, $day, 2 * $day, 7 * $day, 30 * $day, 90 * $day, 366 * $day)
+	{
+		my $grafana = Grafana->new(from => 0, to => $span);
+		my $step    = $grafana->milliseconds($panel) / 1000;
+
+		push @wrong, "steps of $step s in $span s" if $step < 60 || $span >= $day && $step % 300 != 0 || $span / $step > 400;
+	}
+	return @wrong;
+}
 
 for my $name (sort keys %dashboard)
 {
@@ -85,6 +85,7 @@ for my $name (sort keys %dashboard)
 		push @wrong, map { "$panel->{title}: refId $_->{refId}" } grep { $refs{ $_->{refId} }++ } @{ $panel->{targets} };
 		push @wrong, "$panel->{title}: data source"
 		  if grep { $_->{type} ne 'grafana-postgresql-datasource' || $_->{uid} ne '${datasource}' } $panel->{datasource}, map { $_->{datasource} } @{ $panel->{targets} };
+		push @wrong, map { "$panel->{title}: $_" } steps($panel) if $panel->{type} eq 'timeseries';
 		push @wrong, "$panel->{title}: repeats what is no variable" if defined $panel->{repeat} && !$defined{ $panel->{repeat} };
 	}
 	push @wrong, map { "\$$_ is no variable" } grep { !$defined{$_} } sort keys %used;
@@ -94,8 +95,6 @@ for my $name (sort keys %dashboard)
 #
 # Queries.
 #
-
-my $connect = $node->connstr('postgres') . " user=grafana options='-c default_transaction_read_only=off'";
 
 # Each query is made a table, so that the server says what its columns are.
 sub run_queries
@@ -126,22 +125,6 @@ sub run_queries
 	my ($failed) = grep { !defined $_->{rows} } @queries;
 	fail("$failed->{what}: $err\n$failed->{sql}") if $failed;
 	return !$failed;
-}
-
-# The values of a dashboard's variables.
-sub variables
-{
-	my ($board, $range) = @_;
-	my $grafana = Grafana->new(%$range, variables => { datasource => 'x', asn => '15169' });
-
-	return $grafana->choose($board, sub {
-		my ($sql, $name) = @_;
-		my @rows = map { [ split /\t/ ] }
-		  split /\n/, $node->safe_psql('postgres', "SELECT * FROM ($sql) v", connstr => $connect, extra_params => [ '-F', "\t" ]);
-
-		ok(@rows > 0, "$board->{title}: variable $name has values");
-		return @rows;
-	});
 }
 
 # A series: time first, then its name and a number; in the order of time, each moment once
@@ -179,8 +162,10 @@ for my $span (5 * 60, 366 * $day)
 	for my $name (sort keys %dashboard)
 	{
 		my $board   = $dashboard{$name};
-		my $grafana = variables($board, \%range);
+		my $grafana = $boards->variables($board, \%range);
 		my (@queries, @wrong);
+
+		is(join(' ', @{ $grafana->{without} }), '', "$board->{title}: variables have values");
 
 		for my $panel (@{ $board->{panels} })
 		{
@@ -238,66 +223,8 @@ for my $span (5 * 60, 366 * $day)
 }
 
 #
-# Figures: what a panel draws is, to the byte, what the table has.
+# What figures look like where they are missing; what they are is the next tests' matter.
 #
-
-my %relation = (6 * $hour => 'traffic', 366 * $day => 'traffic_1h');
-
-my %variables;
-
-# Bytes drawn in the graphs of a panel, by direction.
-sub drawn
-{
-	my ($name, $title, $range) = @_;
-	my $grafana = $variables{"$name $range->{from}"} //= variables($dashboard{$name}, $range);
-	my ($panel) = grep { $_->{title} =~ /^\Q$title\E/ } @{ $dashboard{$name}{panels} };
-	my $seconds = $grafana->milliseconds($panel) / 1000;
-
-	return $node->safe_psql('postgres', 'SELECT ' . join(', ', map { "(SELECT sum(round((value * $seconds / 8)::numeric)) FROM (" . $grafana->expand($_->{rawSql}, $panel) . ') t)' }
-		grep { $_->{refId} =~ /^[AB]$/ } @{ $panel->{targets} }), connstr => $connect);
-}
-
-sub stored
-{
-	my ($span, $range, $where) = @_;
-
-	return $collector->sql("SELECT sum(bytes) FILTER (WHERE ingress), sum(bytes) FILTER (WHERE NOT ingress) FROM $relation{$span}
-		WHERE time >= to_timestamp($range->{from}) AND time < to_timestamp($range->{to}) AND $where");
-}
-
-for my $span (6 * $hour, 366 * $day)
-{
-	# Whole buckets of the longest step, which are half a day or a whole one.
-	my $to    = $span > $day ? $until - $until % $day : $until - $until % (5 * 60);
-	my %range = (from => $to - $span, to => $to);
-	my $what  = $span < $day ? '6 hours' : $span / $day . ' days';
-
-	for my $check (
-		[ 'interfaces', 'By role', 'true' ],
-		[ 'interfaces', 'By interface', 'true' ],
-		[ 'generated', 'All interfaces', 'true' ],
-		[ 'generated', 'Transit', "iface LIKE 'Transit%'" ],
-		[ 'interface', '$iface', "iface = 'AMS-IX'" ],
-		[ 'interface', 'Largest remote ASes', "iface = 'AMS-IX'" ],
-		[ 'interface', 'IPv4 and IPv6', "iface = 'AMS-IX'" ],
-		[ 'top-remote-asns', 'Top remote ASNs', 'true' ],
-		[ 'top-downstream-asns', 'Top downstream ASNs', 'true' ],
-		[ 'asn', 'By interface', 'remote_asn = 15169' ],
-		[ 'asn', 'IPv4 and IPv6', 'remote_asn = 15169' ],
-		[ 'peering', 'Transit and peering', "iface NOT LIKE 'Customer%'" ],
-		[ 'peering', 'Largest ASes behind transit', "iface LIKE 'Transit%'" ])
-	{
-		my ($name, $title, $where) = @$check;
-
-		is(drawn($name, $title, \%range), stored($span, \%range, $where), "$name, $title: $what to the byte");
-	}
-
-	# Tables.
-	is($node->safe_psql('postgres', "SELECT sum(bytes_in), sum(bytes_out) FROM lastfluss.graph_top(to_timestamp($range{from}), to_timestamp($range{to}), 'remote asn', 5)", connstr => $connect),
-		stored($span, \%range, 'true'), "the top list: $what to the byte");
-	is($node->safe_psql('postgres', "SELECT sum(bytes_in), sum(bytes_out) FROM lastfluss.graph_interfaces(to_timestamp($range{from}), to_timestamp($range{to}))", connstr => $connect),
-		stored($span, \%range, 'true'), "interfaces: $what to the byte");
-}
 
 # A gap is a gap, and silence is zero.
 my $yesterday = $until - $until % $day - $day;
@@ -313,9 +240,63 @@ is($node->safe_psql('postgres', "SELECT abs((SELECT max(value) FROM lastfluss.gr
 	/ (SELECT max(sum) FROM (SELECT sum(bandwidth::float8) FROM traffic_1h WHERE iface = 'PNI Google' AND ingress GROUP BY time) h) - 1) < 0.0001", connstr => $connect),
 	't', 'peaks in a year');
 
-# What the role may not.
-my ($status, $out, $err) = $node->psql('postgres', "SELECT lastfluss.set('period', '10')", connstr => $connect);
-isnt($status, 0, 'the role of Grafana changes nothing');
+#
+# What the role may not: anything else.
+#
+
+sub as_role
+{
+	my ($sql) = @_;
+	my ($status, $out, $err) = $node->psql('postgres', $sql, connstr => $connect);
+
+	return $status == 0 ? 'may' : $err =~ /permission denied|must be owner|read-only/ ? 'may not' : $err;
+}
+
+is(as_role($_), 'may not', "the role of Grafana: $_")
+  for "SELECT lastfluss.set('period', '10')", "SELECT lastfluss.add_listener()", "SELECT lastfluss.add_interface('x', '192.0.2.1', 1)", "SELECT lastfluss.rollup_again('-infinity', 'infinity')",
+  'DELETE FROM traffic', 'UPDATE lastfluss.interface SET role = NULL', 'CREATE TABLE public.x (a int)', 'DROP TABLE traffic', 'SELECT * FROM lastfluss.prefix', 'COPY traffic TO PROGRAM \'true\'';
+is($collector->sql("SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls, (SELECT string_agg(m.roleid::regrole::text, ' ') FROM pg_auth_members m WHERE m.member = r.oid) FROM pg_roles r WHERE rolname = 'grafana'"),
+	'f|pg_monitor', 'it is nothing but a reader of the status');
+is($collector->sql("SELECT string_agg(c.oid::regclass::text, ' ') FROM pg_class c WHERE c.relnamespace IN ('lastfluss'::regnamespace, 'public'::regnamespace) AND c.relkind IN ('r', 'p', 'v')
+	AND has_table_privilege('grafana', c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE, TRIGGER')"), '', 'it changes no table');
+is($collector->sql("SELECT string_agg(p.oid::regprocedure::text, ' ') FROM pg_proc p WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.provolatile = 'v'
+	AND has_function_privilege('grafana', p.oid, 'EXECUTE') AND p.proname !~ '^(_live|_status|_exporters|_templates|_waiting|_seen_interfaces|doctor|_doctor.*|_free_disk|counter_check|_written_until)\$'"),
+	'', 'and runs no function that could');
+is($collector->sql("SELECT array_to_string(rolconfig, ' ') FROM pg_roles WHERE rolname = 'grafana'"), 'default_transaction_read_only=on statement_timeout=60s', 'its transactions only read');
+
+#
+# Provisioning: keys are those that Grafana documents, and names are those of the other files.
+#
+
+my ($sources, $providers) = map { YAML::XS::Load(PostgreSQL::Test::Utils::slurp_file("$root/examples/grafana/provisioning/$_/lastfluss.yaml")) } qw(datasources dashboards);
+my %documented = (
+	'datasource file' => 'apiVersion datasources deleteDatasources prune',
+	datasource        => 'name type access orgId uid url user database basicAuth basicAuthUser withCredentials isDefault jsonData secureJsonData version editable',
+	jsonData          => 'database sslmode maxOpenConns maxIdleConns maxIdleConnsAuto connMaxLifetime timeInterval postgresVersion timescaledb tlsConfigurationMethod sslRootCertFile sslCertFile sslKeyFile tlsAuth tlsAuthWithCACert tlsSkipVerify enableSecureSocksProxy',
+	secureJsonData    => 'password tlsClientCert tlsClientKey tlsCACert',
+	'dashboard file'  => 'apiVersion providers',
+	provider          => 'name orgId folder folderUid type disableDeletion updateIntervalSeconds allowUiUpdates options',
+	options           => 'path foldersFromFilesStructure');
+my ($source, $provider) = ($sources->{datasources}[0], $providers->{providers}[0]);
+my %written = ('datasource file' => $sources, datasource => $source, jsonData => $source->{jsonData}, secureJsonData => $source->{secureJsonData},
+	'dashboard file' => $providers, provider => $provider, options => $provider->{options});
+
+for my $part (sort keys %documented)
+{
+	my %known = map { $_ => 1 } split / /, $documented{$part};
+
+	is(join(' ', grep { !$known{$_} } sort keys %{ $written{$part} }), '', "provisioning, $part: keys that Grafana knows");
+}
+is("$sources->{apiVersion} $providers->{apiVersion} $provider->{type} $source->{access}", '1 1 file proxy', 'provisioning: versions and kinds');
+my %wanted = map { $_->{query} => 1 } grep { $_->{type} eq 'datasource' } map { @{ $_->{templating}{list} } } values %dashboard;
+is(join(' ', sort keys %wanted), $source->{type}, 'the dashboards choose among data sources of its type');
+my %uid = map { $_ => 1 } map { JSON::PP->new->canonical->encode($_) =~ /"uid":"(?!lastfluss-)([^"]*)"/g } values %dashboard;
+is(join(' ', sort keys %uid), '${datasource}', 'and refer to it by the variable alone');
+like($source->{uid}, qr/^[a-z][\w-]{0,39}$/, 'it has a uid to link to');
+is($source->{user}, ($collector->sql("SELECT string_agg(rolname, ' ') FROM pg_roles WHERE rolcanlogin AND NOT rolsuper")), 'its user is the role that role.sql makes');
+is($source->{jsonData}{database}, $collector->sql("SELECT boot_val FROM pg_settings WHERE name = 'lastfluss.database'"), 'its database is the one that the collector works in by default');
+like($source->{secureJsonData}{password}, qr/^\$\w+$/, 'its password is not in the file');
+like(PostgreSQL::Test::Utils::slurp_file("$root/README.md"), qr{^    cp dashboards/\*\.json \Q$provider->{options}{path}\E/$}m, 'dashboards are looked for where the README copies them');
 
 # Colours are said twice.
 is_deeply(
