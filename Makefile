@@ -13,6 +13,7 @@
 #   make dashboards                         dashboards/*.json by their generator
 #   make pictures                           checks and draws the dashboards (npm, Chromium)
 #   make fresh                              demo and test in a new Debian chroot (root)
+#   make fresh-server                       README's installation in one, to softflowd's first row (root)
 #   make test-timescale                     make test in trixie beside TimescaleDB (root)
 #   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
 #   make test-upgrade                       pg_upgrade with data, bookworm to trixie (root)
@@ -51,7 +52,7 @@ BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
 .PHONY: demo demo-check demo-stop test test-timescale test-majors test-package test-upgrade dist \
-	fresh setup unitcheck coverage fuzz truth \
+	fresh fresh-server setup unitcheck coverage fuzz truth \
 	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
@@ -72,6 +73,9 @@ test:
 
 fresh:
 	@bash src/test/fresh.sh
+
+fresh-server:
+	@bash src/test/fresh_server.sh
 
 test-timescale:
 	@SUITES=trixie TIMESCALE=required bash src/test/majors.sh
