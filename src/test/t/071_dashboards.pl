@@ -249,7 +249,7 @@ sub as_role
 	my ($sql) = @_;
 	my ($status, $out, $err) = $node->psql('postgres', $sql, connstr => $connect);
 
-	return $status == 0 ? 'may' : $err =~ /permission denied|must be owner|read-only/ ? 'may not' : $err;
+	return $status == 0 ? 'may' : $err =~ /permission denied|must be (owner|superuser)|read-only/ ? 'may not' : $err;
 }
 
 is(as_role($_), 'may not', "the role of Grafana: $_")
