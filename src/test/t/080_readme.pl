@@ -224,6 +224,8 @@ my @preparations = (
 	[ qr/^CREATE EXTENSION lastfluss;/, \&prepare_first_screen ],
 	[ qr/^sudo -u postgres createdb/,   \&prepare_database ],
 	[ qr/^\\set yaml/,                  \&prepare_files ],
+	# the collector makes it, a moment after the first listener
+	[ qr/^SELECT \* FROM traffic /m,    sub { $collector->wait_for(q{SELECT to_regclass('traffic') IS NOT NULL}) } ],
 	[ qr/^=> .*top_asns/,               \&prepare_traffic ],
 	[ qr/^CREATE ROLE grafana/,         \&prepare_roles ]);
 
