@@ -165,7 +165,7 @@ socket_batch_capacity(void)
 
 /*
  * SO_MEMINFO, one call for many datagrams, rather than SO_RXQ_OVFL, whose control
- * message comes with each of them: that would cost a tenth of receiving them.
+ * message comes with each of them, and tells only what was dropped before one that came.
  */
 uint32
 socket_drops(int fd, uint32 before)
