@@ -7,6 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
+use List::Util qw(max);
+
 use Lastfluss;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -97,13 +99,13 @@ sub lines
 	return scalar(grep { /LOG:  lastfluss: $pattern/ } $collector->log_of_workers($position));
 }
 
-# The last interval that was given to its file alone, after that position of the log.
-sub last_spooled
+# The newest interval that was given to its file alone, after that position of the log.
+# It need not be the last one there: that may be the one which the writer had in hand.
+sub newest_spooled
 {
 	my ($position) = @_;
-	my @lines = grep { /waits in a file/ } $collector->log_of_workers($position);
 
-	return ($lines[-1] =~ /interval (\d+) of/)[0];
+	return max(map { /interval (\d+) of .* waits in a file/ } $collector->log_of_workers($position));
 }
 
 # Ends a worker, and waits for the next one.
@@ -161,7 +163,7 @@ all_is_written('after kill -9 of the postmaster');
 $position = $collector->log_position;
 lock_table();
 send_until('spooled > 2');
-my $damaged = last_spooled($position);
+my $damaged = newest_spooled($position);
 my $file = $collector->spool_directory . '/interval.' . $collector->run . ".0.$damaged";
 $bytes -= Lastfluss::spool_file_bytes($file);
 truncate($file, 20) or die "$file: $!";
