@@ -564,7 +564,7 @@ keeper_others_run(void)
 	bool		run;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	run = shared->writer_pid != 0;
+	run = shared->writer.pid != 0;
 	LWLockRelease(shared->lock);
 	for (int i = 0; i < lastfluss_receivers && !run; i++)
 	{

@@ -104,9 +104,18 @@ launcher_is_without_writer(void)
 	bool		without;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	without = shared->writer_pid == 0;
+	without = shared->writer.pid == 0;
 	LWLockRelease(shared->lock);
 	return without;
+}
+
+/* With the lock held; InvalidOid where there is none. */
+static void
+launcher_tell(WorkerSeat *seat, Oid database)
+{
+	seat->database = seat->pid == 0 ? database : InvalidOid;
+	if (OidIsValid(seat->database) && seat->latch)
+		SetLatch(seat->latch);
 }
 
 static void
@@ -128,12 +137,8 @@ launcher_look(void)
 	CommitTransactionCommand();
 
 	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->database = shared->writer_pid == 0 ? database : InvalidOid;
-	if (OidIsValid(shared->database) && shared->writer_latch)
-		SetLatch(shared->writer_latch);
-	shared->maintenance_database = shared->maintenance_pid == 0 ? database : InvalidOid;
-	if (OidIsValid(shared->maintenance_database) && shared->maintenance_latch)
-		SetLatch(shared->maintenance_latch);
+	launcher_tell(&shared->writer, database);
+	launcher_tell(&shared->maintenance, database);
 	LWLockRelease(shared->lock);
 }
 
@@ -143,7 +148,7 @@ launcher_is_needed(void)
 	bool		needed;
 
 	LWLockAcquire(shared->lock, LW_SHARED);
-	needed = shared->writer_pid == 0 || shared->maintenance_pid == 0;
+	needed = shared->writer.pid == 0 || shared->maintenance.pid == 0;
 	LWLockRelease(shared->lock);
 	return needed;
 }

@@ -6,9 +6,6 @@
  * All of it is done in short transactions, one after the other, each of which
  * leaves the tables right.  Locks that others would wait for are not waited for
  * long: what does not get one is tried again in the next round.
- *
- * The worker waits without a connection until the launcher has found the
- * database, and leaves it when somebody wants to drop it, as the writer does.
  */
 #include "postgres.h"
 
@@ -18,23 +15,17 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/wait_event.h"
 
 #include "compat.h"
 #include "lastfluss.h"
 #include "retention.h"
 #include "rollup.h"
+#include "session.h"
 #include "shared.h"
 #include "table.h"
 #include "traffic.h"
@@ -59,7 +50,6 @@ typedef struct MaintenanceTask
 
 typedef struct Maintenance
 {
-	MemoryContext context;		/* reset after each transaction */
 	Settings	settings;		/* as of this transaction */
 	Oid			traffic;		/* InvalidOid: it is not there */
 	TimestampTz ahead_at;		/* when partitions are to be made ahead */
@@ -70,60 +60,17 @@ typedef struct Maintenance
 
 static Maintenance maintenance;
 
-/*
- * Being ended: what is under way is cancelled.
- */
-
-static volatile sig_atomic_t maintenance_in_transaction = false;
-
 static void
-maintenance_handle_sigterm(SIGNAL_ARGS)
+maintenance_leave_when_ended(void)
 {
-	int			save_errno = errno;
-
-	ShutdownRequestPending = true;
-	if (maintenance_in_transaction)
-	{
-		QueryCancelPending = true;
-		InterruptPending = true;
-	}
-	SetLatch(MyLatch);
-	errno = save_errno;
-}
-
-static void
-maintenance_check_interrupts(void)
-{
-	/* Nothing is under way that pg_cancel_backend() could cancel. */
-	QueryCancelPending = false;
-	CHECK_FOR_INTERRUPTS();
+	session_check_interrupts();
 	if (ShutdownRequestPending)
 		proc_exit(1);
 }
 
 /*
- * Transactions that may fail.
+ * What is noted of a task.
  */
-
-static void
-maintenance_begin(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-maintenance_commit(void)
-{
-	PopActiveSnapshot();
-	SPI_finish();
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
 
 static void
 maintenance_note(const MaintenanceTask *task, const char *error)
@@ -144,55 +91,35 @@ maintenance_note(const MaintenanceTask *task, const char *error)
 		elog(ERROR, "could not note the result of a task");
 }
 
-/* The table it is noted in may be gone, or locked: then the log has to do. */
-static void
-maintenance_note_error(const MaintenanceTask *task, const char *error)
+typedef struct MaintenanceError
 {
-	MemoryContext old = CurrentMemoryContext;
+	const MaintenanceTask *task;
+	const char *text;
+} MaintenanceError;
 
-	PG_TRY();
-	{
-		maintenance_begin("note an error");
-		if (launcher_hold_extension())
-			maintenance_note(task, error);
-		maintenance_commit();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old);
-		FlushErrorState();
-		AbortCurrentTransaction();
-		/* up to 17 it leaves us in one that is never reset */
-		MemoryContextSwitchTo(maintenance.context);
-		pgstat_report_activity(STATE_IDLE, NULL);
-	}
-	PG_END_TRY();
+static void
+maintenance_note_error(void *argument)
+{
+	const MaintenanceError *error = argument;
+
+	if (launcher_hold_extension())
+		maintenance_note(error->task, error->text);
 }
 
 static void
-maintenance_report(MaintenanceTask *task, ErrorData *error)
+maintenance_report(MaintenanceTask *task, const ErrorData *error)
 {
 	char		text[SHARED_ERROR_SIZE];
+	MaintenanceError note = {.task = task,.text = text};
 
-	if (error->sqlerrcode == ERRCODE_QUERY_CANCELED && ShutdownRequestPending)
-		return;
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-	{
-		error->message = pstrdup("a table is locked by another session");
-		error->hint = pstrdup("pg_locks shows who holds the lock; it is tried again every few seconds.");
-	}
-	snprintf(text, sizeof(text), "could not %s: %s%s%s", task->what, error->message,
-			 error->hint ? " HINT: " : "", error->hint ? error->hint : "");
-	maintenance_note_error(task, text);
+	session_error_text(task->what, error, text);
+	/* The table it is noted in may be gone, or locked: then the log has to do. */
+	(void) session_try("note an error", maintenance_note_error, NULL, &note);
 	/* A lock is gone by the next round; where it is not, the doctor tells. */
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE || strcmp(text, task->logged) == 0)
+	if (session_is_lock_error(error) || strcmp(text, task->logged) == 0)
 		return;
 	strlcpy(task->logged, text, sizeof(task->logged));
-	ereport(lastfluss_elevel(LOG_RANK_WARNING),
-			(errcode(error->sqlerrcode),
-			 errmsg("lastfluss: could not %s: %s", task->what, error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	session_log_error(LOG_RANK_WARNING, task->what, error);
 }
 
 /* An error is over when what failed has worked. */
@@ -235,50 +162,46 @@ maintenance_note_success(MaintenanceTask *task)
 	task->noted_at = now;
 }
 
+typedef struct MaintenanceRun
+{
+	MaintenanceTask *task;
+	bool		more;			/* to do at once */
+} MaintenanceRun;
+
+static void
+maintenance_work(void *argument)
+{
+	MaintenanceRun *run = argument;
+
+	if (maintenance_look())
+	{
+		run->more = run->task->work();
+		maintenance_note_success(run->task);
+	}
+	else
+		run->task->noted_at = 0;
+}
+
+static void
+maintenance_failed(const ErrorData *error, void *argument)
+{
+	MaintenanceRun *run = argument;
+
+	run->task->failing = true;
+	maintenance_report(run->task, error);
+}
+
 /* Runs a task once; true when there is more of it to do at once. */
 static bool
 maintenance_run(MaintenanceTask *task)
 {
-	MemoryContext old = MemoryContextSwitchTo(maintenance.context);
-	volatile bool more = false;
-	volatile bool done = false;
+	MaintenanceRun run = {.task = task};
 
-	maintenance_check_interrupts();
-	maintenance_in_transaction = true;
-	PG_TRY();
-	{
-		maintenance_begin(task->what);
-		if (maintenance_look())
-		{
-			more = task->work();
-			maintenance_note_success(task);
-		}
-		else
-			task->noted_at = 0;
-		maintenance_commit();
-		done = true;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(maintenance.context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		pgstat_report_activity(STATE_IDLE, NULL);
-		more = false;
-		task->failing = true;
-		maintenance_report(task, error);
-	}
-	PG_END_TRY();
-	maintenance_in_transaction = false;
-
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(maintenance.context);
-	if (done)
-		maintenance_report_success(task);
-	return more;
+	maintenance_leave_when_ended();
+	if (!session_try(task->what, maintenance_work, maintenance_failed, &run))
+		return false;
+	maintenance_report_success(task);
+	return run.more;
 }
 
 /*
@@ -420,19 +343,6 @@ static MaintenanceTask maintenance_tasks[] = {
  * The loop.
  */
 
-/* As the writer's: whoever wants to drop the database waits for all to be gone. */
-static void
-maintenance_leave_when_asked(void)
-{
-	bool		wanted;
-
-	StartTransactionCommand();
-	wanted = launcher_lock_free(MyDatabaseId);
-	CommitTransactionCommand();
-	if (!wanted)
-		proc_exit(1);
-}
-
 /* True when there is more to do at once. */
 static bool
 maintenance_round(void)
@@ -441,7 +351,7 @@ maintenance_round(void)
 
 	for (int i = 0; i < (int) lengthof(maintenance_tasks); i++)
 	{
-		maintenance_leave_when_asked();
+		session_leave_when_asked();
 		more = maintenance_run(&maintenance_tasks[i]) || more;
 	}
 	return more;
@@ -451,17 +361,10 @@ maintenance_round(void)
 static bool
 maintenance_sleep(long milliseconds)
 {
-	int			events = WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-								   milliseconds, PG_WAIT_EXTENSION);
+	bool		woken = session_sleep(milliseconds);
 
-	ResetLatch(MyLatch);
-	maintenance_check_interrupts();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
-	return (events & WL_LATCH_SET) != 0;
+	maintenance_leave_when_ended();
+	return woken;
 }
 
 /* Until there may be something to do again. */
@@ -469,92 +372,31 @@ static void
 maintenance_rest(void)
 {
 	for (int i = 0; i < MAINTENANCE_TICKS && !maintenance_sleep(MAINTENANCE_REST); i++)
-		maintenance_leave_when_asked();
+		session_leave_when_asked();
 }
 
 static void
-maintenance_stop(int code, Datum arg)
+maintenance_settle(void)
 {
-	LWLockReleaseAll();
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->maintenance_pid = 0;
-	shared->maintenance_latch = NULL;
-	if (shared->launcher_latch)
-		SetLatch(shared->launcher_latch);
-	LWLockRelease(shared->lock);
-}
-
-/* The database that the launcher has found; waits, without a connection. */
-static Oid
-maintenance_wait_for_database(void)
-{
-	for (;;)
-	{
-		Oid			database;
-
-		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-		database = shared->maintenance_database;
-		shared->maintenance_database = InvalidOid;
-		if (OidIsValid(database))
-			shared->maintenance_pid = MyProcPid;
-		LWLockRelease(shared->lock);
-		if (OidIsValid(database))
-			return database;
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		if (ShutdownRequestPending)
-			proc_exit(1);
-	}
-}
-
-static void
-maintenance_set(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
-}
-
-static void
-maintenance_connect(void)
-{
-	before_shmem_exit(maintenance_stop, (Datum) 0);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->maintenance_latch = MyLatch;
-	LWLockRelease(shared->lock);
-
-	BackgroundWorkerInitializeConnectionByOid(maintenance_wait_for_database(), InvalidOid, 0);
-
-	/* What a database's own settings could bring in. */
-	maintenance_set("search_path", "pg_catalog, pg_temp");
-	maintenance_set("default_transaction_isolation", "read committed");
-	maintenance_set("default_transaction_read_only", "off");
-	maintenance_set("default_transaction_deferrable", "off");
-	maintenance_set("statement_timeout", "0");
-	if (GetConfigOption("transaction_timeout", true, false))	/* since 17 */
-		maintenance_set("transaction_timeout", "0");
-	maintenance_set("timezone", "UTC");
-	maintenance_set("datestyle", "ISO");
+	session_set("timezone", "UTC");
+	session_set("datestyle", "ISO");
 	/* Rows that a policy hides would be missing: an error is better. */
-	maintenance_set("row_security", "off");
+	session_set("row_security", "off");
 	/* Who waits for a strong lock makes all others wait behind. */
-	maintenance_set("lock_timeout", "200");
+	session_set("lock_timeout", "200");
 	/* Two cores are for the collector; a bucket's groups should stay in memory. */
-	maintenance_set("max_parallel_workers_per_gather", "0");
-	maintenance_set("work_mem", "65536");
-	maintenance_set("jit", "off");
+	session_set("max_parallel_workers_per_gather", "0");
+	session_set("work_mem", "65536");
+	session_set("jit", "off");
 	/* Times follow one another in our tables, which the planner learns from ANALYZE only. */
-	maintenance_set("enable_seqscan", "off");
+	session_set("enable_seqscan", "off");
 }
 
 void
 lastfluss_maintenance_main(Datum arg)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, maintenance_handle_sigterm);
-	BackgroundWorkerUnblockSignals();
-	maintenance_connect();
-	maintenance.context = AllocSetContextCreate(TopMemoryContext, "lastfluss maintenance",
-												ALLOCSET_DEFAULT_SIZES);
+	session_start(&shared->maintenance);
+	maintenance_settle();
 	for (;;)
 	{
 		if (maintenance_round())

@@ -153,8 +153,8 @@ void
 shared_wake_writer(void)
 {
 	LWLockAcquire(shared->lock, LW_SHARED);
-	if (shared->writer_latch)
-		SetLatch(shared->writer_latch);
+	if (shared->writer.latch)
+		SetLatch(shared->writer.latch);
 	LWLockRelease(shared->lock);
 }
 
@@ -171,8 +171,8 @@ void
 shared_wake_maintenance(void)
 {
 	LWLockAcquire(shared->lock, LW_SHARED);
-	if (shared->maintenance_latch)
-		SetLatch(shared->maintenance_latch);
+	if (shared->maintenance.latch)
+		SetLatch(shared->maintenance.latch);
 	LWLockRelease(shared->lock);
 }
 

@@ -107,6 +107,14 @@ typedef struct ReceiverShared
 	Intervals  *intervals;		/* lastfluss_buffers of them */
 } ReceiverShared;
 
+/* Of a worker that is connected to the database, or waits for it (session.c). */
+typedef struct WorkerSeat
+{
+	Oid			database;		/* from the launcher: connect there */
+	pid_t		pid;			/* 0: in no database */
+	Latch	   *latch;			/* NULL: there is no such worker */
+} WorkerSeat;
+
 typedef struct Shared
 {
 	/* set once at start */
@@ -120,15 +128,11 @@ typedef struct Shared
 	pg_atomic_uint32 prefixes_changed;	/* a backend committed a change */
 
 	/* under lock */
-	Oid			database;		/* launcher to writer: connect there */
 	bool		collecting;		/* writer is in the database, extension is there */
 	Latch	   *launcher_latch;
-	Latch	   *writer_latch;
-	pid_t		writer_pid;
-	Oid			maintenance_database;	/* likewise, to maintenance */
-	Latch	   *maintenance_latch;
-	pid_t		maintenance_pid;
 	Latch	   *keeper_latch;
+	WorkerSeat	writer;
+	WorkerSeat	maintenance;
 	bool		leftovers_written;	/* nothing of earlier runs is left in files */
 	int64		spool_octets;	/* of intervals that wait in files */
 	uint32		spool_files;

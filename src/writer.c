@@ -8,26 +8,17 @@
  * Whatever goes wrong, the interval stays where it is, in its buffer or in a
  * file, and is tried again; status tells the error all the while, the log once.
  * What the keeper has saved of earlier runs of the server is written first.
- *
- * The worker waits without a connection until the launcher has found the
- * database, and leaves it when somebody wants to drop it.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "commands/extension.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "pgstat.h"
-#include "postmaster/bgworker.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
-#include "storage/proc.h"
-#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
@@ -36,6 +27,7 @@
 #include "lastfluss.h"
 #include "prefixes.h"
 #include "rollup.h"
+#include "session.h"
 #include "shared.h"
 #include "spool.h"
 #include "table.h"
@@ -53,7 +45,6 @@ typedef struct Writer
 {
 	bool		configured;		/* the extension is there, its settings are known */
 	char	   *table;			/* setting "table" */
-	MemoryContext context;		/* reset after each transaction */
 	MemoryContext interval_context; /* reset after each interval */
 	const char *failing;		/* what did not work the last time, or NULL */
 	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
@@ -61,7 +52,6 @@ typedef struct Writer
 	TimestampTz open_at;		/* when the tables are to be looked for */
 	uint32		keep_top;		/* setting; 0: all */
 	uint32		keep_top_share; /* setting; millionths */
-	TimestampTz drain_until;	/* 0: the server does not stop */
 	bool		prefixes_wanted;	/* by setting "asn_source" */
 	bool		prefixes_loaded;	/* as they are in the table */
 	TimestampTz prefixes_at;	/* when they are to be loaded, if they are not */
@@ -70,89 +60,22 @@ typedef struct Writer
 static Writer writer;
 
 /*
- * Being ended.  Whoever ends us does not have to wait for a trigger of the
- * user's, or for a synchronous standby: what is under way is cancelled.
- */
-
-static volatile sig_atomic_t writer_in_transaction = false;
-
-static void
-writer_handle_sigterm(SIGNAL_ARGS)
-{
-	int			save_errno = errno;
-
-	ShutdownRequestPending = true;
-	if (writer_in_transaction)
-	{
-		QueryCancelPending = true;
-		InterruptPending = true;
-	}
-	SetLatch(MyLatch);
-	errno = save_errno;
-}
-
-/* No transaction is to begin any more. */
-static bool
-writer_must_stop(void)
-{
-	return ShutdownRequestPending && GetCurrentTimestamp() >= writer.drain_until;
-}
-
-/*
  * Transactions that may fail.
  */
 
-static void
-writer_begin(const char *activity)
-{
-	SetCurrentStatementStartTimestamp();
-	StartTransactionCommand();
-	SPI_connect();
-	PushActiveSnapshot(GetTransactionSnapshot());
-	pgstat_report_activity(STATE_RUNNING, activity);
-}
-
-static void
-writer_commit(void)
-{
-	PopActiveSnapshot();
-	SPI_finish();
-	CommitTransactionCommand();
-	pgstat_report_stat(true);
-	pgstat_report_activity(STATE_IDLE, NULL);
-}
-
-/* The lock_timeout of writer_connect() is ours, so its message would puzzle. */
-static void
-writer_explain_lock(ErrorData *error)
-{
-	if (error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
-		return;
-	error->message = pstrdup("a table is locked by another session");
-	error->hint = pstrdup("pg_locks shows who holds the lock; it is tried again every second.");
-}
-
 /* Says the error in status, and in the log if it was not the last one there. */
 static void
-writer_report(const char *what, ErrorData *error)
+writer_report(const char *what, const ErrorData *error)
 {
 	char		text[SHARED_ERROR_SIZE];
 
-	if (ShutdownRequestPending && error->sqlerrcode == ERRCODE_QUERY_CANCELED)
-		return;
-	writer_explain_lock(error);
-	snprintf(text, sizeof(text), "could not %s: %s%s%s", what, error->message,
-			 error->hint ? " HINT: " : "", error->hint ? error->hint : "");
+	session_error_text(what, error, text);
 	shared_set_error(text);
 	writer.failing = what;
 	if (strcmp(text, writer.logged) == 0)
 		return;
 	strlcpy(writer.logged, text, sizeof(writer.logged));
-	ereport(lastfluss_elevel(LOG_RANK_ERROR),
-			(errcode(error->sqlerrcode),
-			 errmsg("lastfluss: could not %s: %s", what, error->message),
-			 error->detail ? errdetail_internal("%s", error->detail) : 0,
-			 error->hint ? errhint("%s", error->hint) : 0));
+	session_log_error(LOG_RANK_ERROR, what, error);
 }
 
 /* An error is over when what failed has worked. */
@@ -168,53 +91,39 @@ writer_report_success(const char *what)
 			(errmsg("lastfluss: could %s again", what)));
 }
 
-/* Runs "work" in a transaction; false where it failed, and nothing happened. */
-static bool
-writer_try(const char *what, void (*work) (void *argument), void *argument)
+typedef struct WriterWork
 {
-	MemoryContext old = MemoryContextSwitchTo(writer.context);
-	volatile bool done = false;
+	const char *what;			/* "could not ..." */
+	SessionWork work;
+	void	   *argument;
+} WriterWork;
 
-	writer_in_transaction = true;
-	PG_TRY();
-	{
-		if (!writer_must_stop())
-		{
-			writer_begin(what);
-			work(argument);
-			writer_commit();
-			done = true;
-		}
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
+static void
+writer_work(void *argument)
+{
+	const WriterWork *job = argument;
 
-		MemoryContextSwitchTo(writer.context);
-		error = CopyErrorData();
-		FlushErrorState();
-		AbortCurrentTransaction();
-		/* up to 17 it leaves us in one that is never reset */
-		MemoryContextSwitchTo(writer.context);
-		pgstat_report_activity(STATE_IDLE, NULL);
-		writer_report(what, error);
-	}
-	PG_END_TRY();
-	writer_in_transaction = false;
-
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(writer.context);
-	if (done)
-		writer_report_success(what);
-	return done;
+	job->work(job->argument);
 }
 
-/* Nothing is under way: there is nothing that pg_cancel_backend() could cancel. */
 static void
-writer_check_interrupts(void)
+writer_failed(const ErrorData *error, void *argument)
 {
-	QueryCancelPending = false;
-	CHECK_FOR_INTERRUPTS();
+	const WriterWork *job = argument;
+
+	writer_report(job->what, error);
+}
+
+/* Runs "work" in a transaction; false where it failed, and nothing happened. */
+static bool
+writer_try(const char *what, SessionWork work, void *argument)
+{
+	WriterWork	job = {.what = what,.work = work,.argument = argument};
+
+	if (!session_try(what, writer_work, writer_failed, &job))
+		return false;
+	writer_report_success(what);
+	return true;
 }
 
 /*
@@ -502,7 +411,7 @@ writer_write_leftovers(void)
 			found = true;
 			written = writer_write_file(&list.files[i].name);
 		}
-		writer_check_interrupts();
+		session_check_interrupts();
 	}
 	if (list.files)
 		pfree(list.files);
@@ -526,7 +435,7 @@ writer_write_finished(void)
 		WriterResult result;
 
 		while ((result = writer_write_next(receiver)) == WRITER_DONE)
-			writer_check_interrupts();
+			session_check_interrupts();
 		if (result == WRITER_FAILED)
 			return false;
 	}
@@ -781,26 +690,10 @@ writer_follow_prefixes(void)
  * The loop.
  */
 
-/*
- * Whoever wants to drop the database, or use it as a template, waits five
- * seconds for all others to be gone.
- */
-static void
-writer_leave_when_asked(void)
-{
-	bool		wanted;
-
-	StartTransactionCommand();
-	wanted = launcher_lock_free(MyDatabaseId);
-	CommitTransactionCommand();
-	if (!wanted)
-		proc_exit(1);
-}
-
 static void
 writer_round(void)
 {
-	writer_leave_when_asked();
+	session_leave_when_asked();
 	writer_follow_config();
 	if (writer.configured && writer_write_finished())
 		writer_open_tables();
@@ -808,12 +701,6 @@ writer_round(void)
 		writer_write_counters();
 	if (writer.configured)
 		writer_follow_prefixes();
-}
-
-static void
-writer_set(const char *name, const char *value)
-{
-	SetConfigOption(name, value, PGC_USERSET, PGC_S_OVERRIDE);
 }
 
 static bool
@@ -838,105 +725,38 @@ writer_receivers_run(void)
 static void
 writer_drain(void)
 {
-	writer.drain_until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
-													 WRITER_DRAIN_SECONDS * 1000);
-	QueryCancelPending = false;
-	/* The server sends a standby all there is before it is down. */
-	writer_set("synchronous_commit", "local");
-	enable_timeout_at(STATEMENT_TIMEOUT, writer.drain_until);
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(),
+													WRITER_DRAIN_SECONDS * 1000);
 
-	while (writer_receivers_run() && !writer_must_stop())
+	session_drain_until(until);
+	/* The server sends a standby all there is before it is down. */
+	session_set("synchronous_commit", "local");
+	enable_timeout_at(STATEMENT_TIMEOUT, until);
+
+	while (writer_receivers_run() && !session_must_stop())
 	{
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 50, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 	}
-	while (writer.configured && !writer_write_finished() && !writer_must_stop())
+	while (writer.configured && !writer_write_finished() && !session_must_stop())
 		pg_usleep(100000);
-}
-
-static void
-writer_sleep(void)
-{
-	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 WRITER_TICK, PG_WAIT_EXTENSION);
-	ResetLatch(MyLatch);
-	writer_check_interrupts();
-	if (ConfigReloadPending)
-	{
-		ConfigReloadPending = false;
-		ProcessConfigFile(PGC_SIGHUP);
-	}
 }
 
 static void
 writer_stop(int code, Datum arg)
 {
 	LWLockReleaseAll();
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->writer_pid = 0;
-	shared->writer_latch = NULL;
-	shared->collecting = false;
-	if (shared->launcher_latch)
-		SetLatch(shared->launcher_latch);
-	LWLockRelease(shared->lock);
-}
-
-/* The database that the launcher has found; waits, without a connection. */
-static Oid
-writer_wait_for_database(void)
-{
-	for (;;)
-	{
-		Oid			database;
-
-		LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-		database = shared->database;
-		shared->database = InvalidOid;
-		if (OidIsValid(database))
-			shared->writer_pid = MyProcPid;
-		LWLockRelease(shared->lock);
-		if (OidIsValid(database))
-			return database;
-
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-		if (ShutdownRequestPending)
-			proc_exit(1);
-	}
-}
-
-static void
-writer_connect(void)
-{
-	before_shmem_exit(writer_stop, (Datum) 0);
-	LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-	shared->writer_latch = MyLatch;
-	LWLockRelease(shared->lock);
-
-	BackgroundWorkerInitializeConnectionByOid(writer_wait_for_database(), InvalidOid, 0);
-
-	/* What a database's own settings could bring in. */
-	writer_set("search_path", "pg_catalog, pg_temp");
-	writer_set("default_transaction_isolation", "read committed");
-	writer_set("default_transaction_read_only", "off");
-	writer_set("default_transaction_deferrable", "off");
-	writer_set("statement_timeout", "0");
-	if (GetConfigOption("transaction_timeout", true, false))	/* since 17 */
-		writer_set("transaction_timeout", "0");
-	/* A table that is locked must not keep us from following the configuration. */
-	writer_set("lock_timeout", "1000");
+	writer_set_collecting(false);
 }
 
 void
 lastfluss_writer_main(Datum arg)
 {
-	pqsignal(SIGHUP, SignalHandlerForConfigReload);
-	pqsignal(SIGTERM, writer_handle_sigterm);
-	BackgroundWorkerUnblockSignals();
-	writer_connect();
-	writer.context = AllocSetContextCreate(TopMemoryContext, "lastfluss writer",
-										   ALLOCSET_DEFAULT_SIZES);
+	before_shmem_exit(writer_stop, (Datum) 0);
+	session_start(&shared->writer);
+	/* A table that is locked must not keep us from following the configuration. */
+	session_set("lock_timeout", "1000");
 	writer.interval_context = AllocSetContextCreate(TopMemoryContext, "lastfluss interval",
 													ALLOCSET_DEFAULT_SIZES);
 	writer_recover();
@@ -946,7 +766,7 @@ lastfluss_writer_main(Datum arg)
 	while (!ShutdownRequestPending)
 	{
 		writer_round();
-		writer_sleep();
+		(void) session_sleep(WRITER_TICK);
 	}
 	if (lastfluss_server_is_stopping())
 		writer_drain();
