@@ -73,7 +73,7 @@ is(live('TenGigE0/0/0/1', 'true'), 500, 'and counted from then on');
 
 # Counters that lie: sums stop at the largest bigint, and nothing stumbles over them.
 my $liar = $collector->exporter('ipfix', from => '127.0.0.24');
-$liar->send(map { { in => 7, out => 7, bytes => 0x7fffffffffffffff, packets => 1 } } 1 .. 3);
+$liar->send(map { { in => 7, out => 7, bytes => 9223372036854775807, packets => 1 } } 1 .. 3);
 $collector->wait_received;
 is($collector->sql(q{SELECT in_bytes, out_bytes FROM lastfluss.seen_interfaces WHERE host = '127.0.0.24'}),
 	'9223372036854775807|9223372036854775807', 'sums do not wrap around');
