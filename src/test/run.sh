@@ -28,7 +28,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 build_limit=600
 unit_limit=600
 regress_limit=300
-tap_limit=${TAP_LIMIT:-300}
+tap_limit=${TAP_LIMIT:-600}
 
 #
 # Outside: set-up, the copy, and the summary's exit status.
