@@ -139,6 +139,29 @@ SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.s
 SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''packets''') GROUP BY 1;
 SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''local asn''', 'direction => ''in''', 'measure => ''peak''', 'remote_asn => 1') GROUP BY 1;
 SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''total''', 'direction => ''in''', 'measure => ''95th percentile''') GROUP BY 1;
+-- Lists count the range's part of such a row: 15 and 5 bytes a second of each of the two interfaces.
+CREATE FUNCTION pg_temp.listed() RETURNS TABLE (span text, wrong bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    range text;
+BEGIN
+    FOREACH range IN ARRAY ARRAY['''2024-03-01 10:33'', ''2024-03-01 20:01''', '''2024-03-01'', ''2024-03-01 20:01''', '''2024-03-01 10:33'', ''2024-03-02''', '''2024-03-02 10:33'', ''2024-03-02 10:54''',
+                                 '''2024-03-01 23:17'', ''2024-03-03 00:11''', '''2024-03-03 00:11'', ''2024-03-03 00:12''', '''2024-03-01'', ''2024-03-04'''] LOOP
+        RETURN QUERY EXECUTE format('SELECT %1$L, count(*) FROM (
+                SELECT t.bytes_in = s.seconds * CASE t.asn WHEN 1 THEN 10 WHEN 2 THEN 5 ELSE 0 END * s.n AND round(t."in"::numeric, 6) = CASE t.asn WHEN 1 THEN 80 ELSE 40 END * s.n AS good
+                FROM (VALUES (NULL::text[], 2), (''{A}'', 1)) n(iface, n) CROSS JOIN LATERAL (SELECT extract(epoch FROM u.b::timestamptz - u.a::timestamptz) AS seconds, n.n FROM (VALUES (%1$s)) u(a, b)) s
+                CROSS JOIN LATERAL lastfluss.graph_top(%1$s, ''remote asn'', 5, n.iface) t
+                UNION ALL SELECT i.bytes_in = s.seconds * 15 AND round(i."in"::numeric, 6) = 120 AND round(i.peak_in::numeric, 6) = 120
+                FROM (SELECT extract(epoch FROM u.b::timestamptz - u.a::timestamptz) AS seconds FROM (VALUES (%1$s)) u(a, b)) s, lastfluss.graph_interfaces(%1$s) i
+                UNION ALL SELECT i.bytes_in = s.seconds * 5 AND round(i.peak_in::numeric, 6) = 40
+                FROM (SELECT extract(epoch FROM u.b::timestamptz - u.a::timestamptz) AS seconds FROM (VALUES (%1$s)) u(a, b)) s, lastfluss.graph_interfaces(%1$s, remote_asn => 2) i
+                UNION ALL SELECT round(p.transit::numeric, 6) = round(p.peering::numeric, 6) AND round(p.transit::numeric, 6) = CASE p.asn WHEN 1 THEN 80 ELSE 40 END FROM lastfluss.graph_peering(%1$s) p
+                UNION ALL SELECT count(*) = 2 FROM lastfluss.graph_search('''', %1$s)
+            ) g WHERE NOT coalesce(good, false)', range);
+        RETURN QUERY EXECUTE format('SELECT %L, count(*) FROM lastfluss.graph_interfaces(%1$s) HAVING count(*) <> 2', range);
+    END LOOP;
+END;
+$$;
+SELECT * FROM pg_temp.listed();
 -- Only the sums of interfaces are left of the finer ones: ASes come from the coarser.
 DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass AND name IN ('5m', '1h');
 SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.steady('by => ''remote asn''', 'direction => ''in''', 'iface => ''{A}''') GROUP BY 1 ORDER BY 1;
@@ -147,6 +170,51 @@ SELECT metric, min(lowest), max(highest), sum(without) AS without FROM pg_temp.s
 DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass;
 DROP TABLE steady, steady_5m, steady_1h, steady_1d, steady_5m_total, steady_1h_total, steady_1d_total;
 SELECT lastfluss.set('table', 'drawn');
+
+/*
+ * The bucket that runs, at any time of the day: traffic of 80 bit/s until now, of which what
+ * is not over may be half reported.  Without a collector here, 150 s are not over.
+ */
+
+CREATE TABLE running (LIKE drawn);
+SELECT lastfluss.set('table', 'running');
+BEGIN;
+INSERT INTO running
+SELECT 1, t, 80, i, d, 1, 64500, 4, CASE WHEN t < to_timestamp(floor((extract(epoch FROM now()) - 150) / 60) * 60) THEN 600 ELSE 7 END, 60, 60
+FROM generate_series(date_trunc('minute', now()) - interval '3 days', now(), interval '1 min') t, unnest('{A,B}'::text[]) i, unnest('{true,false}'::boolean[]) d;
+SELECT lastfluss._graph_over() = floor((extract(epoch FROM now()) - 150) / 60) * 60 AS over;
+-- Until when and of what step ever: all points are the same, the last one is not behind that, and is there once a tenth of it is over.
+SELECT measure, count(*) AS graphs, bool_and(lowest = highest) AS level, min(lowest) AS value, bool_and(begins < over) AS ends, bool_and(begins + 1.1 * step >= least(until, over)) AS reaches
+FROM (SELECT u.until, s AS step, g.measure, min(g.value) AS lowest, max(g.value) AS highest, max(g.time) AS begins, to_timestamp(lastfluss._graph_over()) AS over
+      FROM unnest(ARRAY[now(), now() + interval '8 hours', now() - interval '1 min', now() - interval '5 hours']) u(until)
+      CROSS JOIN unnest('{1 min,5 min,30 min,1 hour,6 hours,1 day}'::interval[]) s
+      CROSS JOIN LATERAL (SELECT 'bandwidth' AS measure, b.* FROM lastfluss.graph(now() - interval '2 days', u.until, s, 'interface') b
+                          UNION ALL SELECT 'packets', b.* FROM lastfluss.graph(now() - interval '2 days', u.until, s, 'total', 'in', '{A}', measure => 'packets') b
+                          UNION ALL SELECT 'share', b.* FROM lastfluss.graph(now() - interval '2 days', u.until, s, 'total', 'in', '{A}', measure => 'share', remote_asn => 1) b
+                          UNION ALL SELECT 'utilisation', b.* FROM lastfluss.graph(now() - interval '2 days', u.until, s, 'interface', 'in', '{A}', measure => 'utilisation') b) g
+      GROUP BY 1, 2, 3) o
+GROUP BY 1 ORDER BY 1;
+SELECT metric, count(*), min(value), max(value) FROM lastfluss.graph(now() - interval '2 hours', now(), '1 min', 'total', measure => '1th percentile') GROUP BY 1 ORDER BY 1;
+-- A sum over the buckets is the table's, to the byte.
+SELECT round(sum(g.value * least(300, lastfluss._graph_over() - extract(epoch FROM g.time)) / 8)::numeric)
+       = (SELECT sum(bytes) FROM running r WHERE r.time >= to_timestamp(floor(extract(epoch FROM now() - interval '3 hours') / 300) * 300)
+          AND r.time < to_timestamp(lastfluss._graph_over()) AND r.time < max(g.time) + interval '5 min') AS same
+FROM lastfluss.graph(now() - interval '3 hours', now(), '5 min', 'total') g;
+-- Lists and means end there as well.
+SELECT interface, round("in"::numeric, 6) AS "in", round("out"::numeric, 6) AS "out", peak_in FROM lastfluss.graph_interfaces(to_timestamp(lastfluss._graph_over() - 600), now() + interval '3 hours');
+SELECT asn, round("in"::numeric, 6) AS "in", bytes_out FROM lastfluss.graph_top(to_timestamp(lastfluss._graph_over() - 600), now(), 'remote asn', 2);
+SELECT count(*) FROM lastfluss.graph_interfaces(to_timestamp(lastfluss._graph_over()), now());
+SELECT count(*) FROM lastfluss.graph(to_timestamp(lastfluss._graph_over()), now(), '1 min');
+ROLLBACK;
+DROP TABLE running;
+SELECT lastfluss.set('table', 'drawn');
+
+-- The step that the span tells, with periods that no clock has.
+BEGIN;
+SELECT lastfluss.set('period', '45');
+SELECT s AS span, lastfluss._step(s, NULL) AS step, round(extract(epoch FROM s) / lastfluss._step(s, NULL)) AS points
+FROM unnest('{1 hour,6 hours,1 day,2 days,7 days,30 days,366 days}'::interval[]) s;
+ROLLBACK;
 
 -- What cannot be drawn.
 SELECT * FROM lastfluss.graph('2024-03-01', '2024-03-02', '1 hour', by => 'colour');

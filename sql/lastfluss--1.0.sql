@@ -312,21 +312,28 @@ COMMENT ON FUNCTION lastfluss._templates() IS 'the rows of lastfluss.templates';
 
 CREATE VIEW lastfluss.exporters AS
 SELECT e.host, e.domain, e.protocol, e.port, e.configured, e.datagrams, e.records, e.lost,
-       e.sampling, e.sampling_origin, coalesce(t.templates, 0) AS templates, e.clock_skew,
+       coalesce(e.sampling, i.sampling) AS sampling,
+       CASE WHEN e.sampling_origin = 'unknown' AND i.told THEN 'interface' ELSE e.sampling_origin END AS sampling_origin,
+       coalesce(t.templates, 0) AS templates, e.clock_skew,
        e.first_seen, e.last_seen, e.options, e.no_octets, e.unmatched, e.unknown_sampling,
        e.late_bytes, e.future_bytes, e.waiting_sets, e.late_sets,
        e.templates_pushed_out, e.discarded, e.multiple, e.errors
 FROM lastfluss._exporters() e
 LEFT JOIN (SELECT host, domain, protocol, count(*) AS templates
            FROM lastfluss._templates() GROUP BY 1, 2, 3) t
-    ON t.host = e.host AND t.domain = e.domain AND t.protocol = e.protocol;
+    ON t.host = e.host AND t.domain = e.domain AND t.protocol = e.protocol
+-- What it does not say, its interfaces may: all of them, and one rate, to be the exporter's.
+LEFT JOIN (SELECT host, bool_and(sample IS NOT NULL) AS told,
+                  CASE WHEN bool_and(sample IS NOT NULL) AND min(sample) = max(sample) THEN min(sample) END AS sampling
+           FROM lastfluss.interface GROUP BY 1) i
+    ON i.host = e.host AND e.sampling_origin = 'unknown';
 COMMENT ON VIEW lastfluss.exporters IS 'who sends datagrams: a row for each host, observation domain and protocol';
 COMMENT ON COLUMN lastfluss.exporters.domain IS 'observation domain (IPFIX), source id (v9), engine type * 256 + engine id (v5), the same and scheme * 65536 (v8), sub-agent (sFlow)';
 COMMENT ON COLUMN lastfluss.exporters.protocol IS 'null: datagrams of no format that is known';
 COMMENT ON COLUMN lastfluss.exporters.port IS 'source port of the last datagram';
 COMMENT ON COLUMN lastfluss.exporters.configured IS 'an interface of this host is configured';
 COMMENT ON COLUMN lastfluss.exporters.lost IS 'missing by sequence numbers: records (v5, v7, v8, IPFIX) or datagrams (v9, sFlow)';
-COMMENT ON COLUMN lastfluss.exporters.sampling IS 'the rate 1 in N that it announced last';
+COMMENT ON COLUMN lastfluss.exporters.sampling IS 'the rate 1 in N that it announced last; that of its interfaces where it announces none';
 COMMENT ON COLUMN lastfluss.exporters.templates IS 'templates that are known now';
 COMMENT ON COLUMN lastfluss.exporters.clock_skew IS 'its clock minus ours';
 COMMENT ON COLUMN lastfluss.exporters.options IS 'options records received';
@@ -335,7 +342,7 @@ COMMENT ON COLUMN lastfluss.exporters.unmatched IS 'data records of which neithe
 COMMENT ON COLUMN lastfluss.exporters.unknown_sampling IS 'data records counted with rate 1, because nobody told the sampling rate';
 COMMENT ON COLUMN lastfluss.exporters.late_bytes IS 'bytes counted in a later interval than theirs, because they came after its window';
 COMMENT ON COLUMN lastfluss.exporters.future_bytes IS 'bytes of flows that end after their export';
-COMMENT ON COLUMN lastfluss.exporters.sampling_origin IS 'record: a field of the record, or sFlow''s sample; sampler: options data of the sampler that the record names; exporter: options data of its only sampler; header: of v5; unknown';
+COMMENT ON COLUMN lastfluss.exporters.sampling_origin IS 'record: a field of the record, or sFlow''s sample; sampler: options data of the sampler that the record names; exporter: options data of its only sampler; header: of v5; interface: none of these, and all its interfaces that are configured have a rate of their own (sample), which goes before the others anyway; unknown';
 COMMENT ON COLUMN lastfluss.exporters.waiting_sets IS 'data sets that wait for their template now';
 COMMENT ON COLUMN lastfluss.exporters.late_sets IS 'data sets decoded when their template had come';
 COMMENT ON COLUMN lastfluss.exporters.templates_pushed_out IS 'templates forgotten because it sent too many';
@@ -1499,15 +1506,18 @@ CREATE FUNCTION lastfluss._step(span interval, step interval) RETURNS bigint LAN
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    people  constant bigint[] := '{1,2,5,10,15,30,60,120,300,600,900,1800,3600,7200,14400,21600,43200,86400,604800}';
     period  bigint := (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table');
     seconds numeric := ceil(extract(epoch FROM $2));
     even    bigint;
 BEGIN
     period := coalesce(period, 60);
     IF $2 IS NULL THEN
-        -- Of those that people read clocks by the longest that leaves 150 points.
+        -- Of those that people read clocks by the longest that leaves 150 points, and of as
+        -- many periods where the period is not among them.
         SELECT max(n) INTO seconds
-        FROM unnest(ARRAY[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400, 604800]) n
+        FROM (SELECT n FROM unnest(people) n
+              UNION ALL SELECT period * n FROM unnest(people) n WHERE period <> ALL (people) AND period * n < 3600) c(n)
         WHERE (n % period = 0 OR n >= 3600) AND n >= period AND n <= greatest(extract(epoch FROM $1) / 150, period);
         RETURN coalesce(seconds, period);
     END IF;
@@ -2338,6 +2348,59 @@ $_$;
 COMMENT ON FUNCTION lastfluss._graph_names(text[], text[], timestamptz, timestamptz) IS
 'the interfaces of these names and roles, as a filter for lastfluss._rows(); null: all. Those of the range that are not configured have the role none';
 
+CREATE FUNCTION lastfluss._graph_over(live boolean DEFAULT true) RETURNS bigint LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- What is over and not written is in live; for whoever may not read that, it is written a period later at the latest.
+    SELECT coalesce((floor((extract(epoch FROM lastfluss._over()) + CASE WHEN $1 AND s.live THEN s.period ELSE 0 END) / s.period) * s.period)::bigint,
+                    extract(epoch FROM now())::bigint)
+    FROM (SELECT min(o.seconds) FILTER (WHERE o.kind = 'table') AS period, bool_or(o.kind = 'live' AND lastfluss._may_read(o.relation, o.kind, t.traffic)) AS live
+          FROM (SELECT lastfluss._table() AS traffic) t CROSS JOIN lastfluss._sources() o) s;
+$$;
+COMMENT ON FUNCTION lastfluss._graph_over(boolean) IS
+'where graphs end that reach to now, in seconds since 1970: the end of the last interval to which nothing is added any more, of what can be read with or without live';
+
+CREATE FUNCTION lastfluss._graph_rows(since timestamptz, until timestamptz, iface text[] DEFAULT NULL,
+    remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL, by_columns text[] DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $_$
+DECLARE
+    first_ bigint := ceil(extract(epoch FROM $1));
+    last_  bigint := ceil(extract(epoch FROM $2));
+    needed text[] := $6 || CASE WHEN $4 IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END || CASE WHEN $5 IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END;
+    parts  text[] := ARRAY[format('SELECT r.iface, r.ingress, r.remote_asn, r.local_asn, r.bytes::numeric AS bytes FROM (%s) r',
+                                  lastfluss._rows($1, $2, NULL, $3, $4, $5, by_columns => $6))];
+    edge   record;
+BEGIN
+    -- Retention may have left rows at either end that reach beyond it: only those that begin in the range are in there, and whole.
+    FOR edge IN
+        SELECT e.at, p.seconds, e.part
+        FROM lastfluss._pieces($1, $2, NULL, false, NOT needed && '{remote_asn,local_asn}',
+                 CASE WHEN needed @> '{remote_asn}' AND NOT needed && '{local_asn,family}' THEN 'remote'
+                      WHEN needed @> '{local_asn}' AND NOT needed && '{remote_asn,family}' THEN 'local' END) p
+        CROSS JOIN LATERAL (VALUES (p.begins - p.begins % p.seconds, p.begins = first_ AND p.begins % p.seconds <> 0, least(p.begins - p.begins % p.seconds + p.seconds, last_) - first_),
+                                   (p.ends - p.ends % p.seconds, p.ends = last_ AND p.ends % p.seconds <> 0 AND p.ends - p.ends % p.seconds >= p.begins, last_ - p.seconds - (p.ends - p.ends % p.seconds))) e(at, here, part)
+        WHERE p.kind NOT IN ('table', 'live') AND e.here
+    LOOP
+        parts := parts || format('SELECT r.iface, r.ingress, r.remote_asn, r.local_asn, r.bytes * %s::numeric / %s FROM (%s) r', edge.part, edge.seconds,
+            lastfluss._rows(to_timestamp(edge.at), to_timestamp(edge.at + edge.seconds), edge.seconds, $3, $4, $5, by_columns => $6, live => false));
+    END LOOP;
+    RETURN array_to_string(parts, E'\nUNION ALL ');
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._graph_rows(timestamptz, timestamptz, text[], bigint[], bigint[], text[]) IS
+'the statement that reads the traffic of a range, as lastfluss._rows() without a step; of rows that are coarser than what is asked for, as retention has left them, and reach beyond it, their part';
+
+CREATE FUNCTION lastfluss._graph_begins(since timestamptz, until timestamptz, step bigint, totals boolean) RETURNS timestamptz LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_timestamp(f.first - coalesce((SELECT max(f.first % s.seconds) FROM lastfluss._pieces($1, $2, $3, false, $4) s WHERE s.begins = f.first), 0))
+    FROM (SELECT floor(extract(epoch FROM $1))::bigint / $3 * $3 AS first) f;
+$$;
+COMMENT ON FUNCTION lastfluss._graph_begins(timestamptz, timestamptz, bigint, boolean) IS
+'the begin of the first row that reaches into a range, where retention has left only rows that are coarser than the step; otherwise that of the first bucket';
+
 CREATE FUNCTION lastfluss._health_table() RETURNS regclass
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -2380,6 +2443,7 @@ DECLARE
     grain   bigint;
     first_  bigint;
     last_   bigint;
+    over_   bigint := lastfluss._graph_over();
     key     text;
     label   text;
     begins  timestamptz;
@@ -2420,10 +2484,10 @@ BEGIN
     IF what ~ '^\d+(\.\d+)?(st|nd|rd|th) percentile$' THEN
         p := substring(what FROM '^[\d.]+')::double precision / 100;
     END IF;
-    amount := CASE what WHEN 'bandwidth' THEN 'sum(c.bytes) * 8.0 / $1' WHEN 'packets' THEN 'sum(c.packets)::float8 / $1'
-                        WHEN 'flows' THEN 'sum(c.flows)::float8 / $1' WHEN 'peak' THEN 'max(c.peak)'
-                        WHEN 'utilisation' THEN 'sum(c.bytes) * 8.0 / $1 / min(c.speed)' WHEN 'share' THEN 'sum(c.bytes) / nullif(min(w.bytes), 0)'
-                        ELSE CASE WHEN p BETWEEN 0 AND 1 THEN 'sum(c.bytes) * 8.0 / $1' END END;
+    amount := CASE what WHEN 'bandwidth' THEN 'sum(c.bytes) * 8.0 / least($1, $3 - c.at)' WHEN 'packets' THEN 'sum(c.packets)::float8 / least($1, $3 - c.at)'
+                        WHEN 'flows' THEN 'sum(c.flows)::float8 / least($1, $3 - c.at)' WHEN 'peak' THEN 'max(c.peak)'
+                        WHEN 'utilisation' THEN 'sum(c.bytes) * 8.0 / least($1, $3 - c.at) / min(c.speed)' WHEN 'share' THEN 'sum(c.bytes) / nullif(min(w.bytes), 0)'
+                        ELSE CASE WHEN p BETWEEN 0 AND 1 THEN '' END END;
     IF amount IS NULL THEN
         RAISE EXCEPTION 'invalid measure: %', coalesce('"' || what || '"', 'null')
         USING ERRCODE = 'invalid_parameter_value',
@@ -2434,11 +2498,12 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with by => ''interface'' or ''role and interface''.';
     END IF;
     IF p IS NOT NULL THEN
-        -- One value for the whole range, over the slots that bills know; by the hour where they would be too many.
+        -- One value for the whole range, over the slots that bills know and that are over; by the hour where they would be too many.
+        step_ := CASE WHEN span <= 40 * 86400 THEN 300 ELSE 3600 END;
         RETURN QUERY
             SELECT t.at, what || CASE WHEN b.metric LIKE '% in' THEN ' in' ELSE ' out' END, b.value
             FROM (SELECT g.metric, percentile_disc(p) WITHIN GROUP (ORDER BY g.value) AS value
-                  FROM lastfluss.graph($1, least($2, now()), CASE WHEN span <= 40 * 86400 THEN interval '5 min' ELSE '1 hour' END, $4, $5, $6, $7, $8, $9, $10) g
+                  FROM lastfluss.graph($1, least($2, to_timestamp(over_ - over_ % step_)), make_interval(secs => step_), $4, $5, $6, $7, $8, $9, $10) g
                   WHERE g.value IS NOT NULL GROUP BY 1) b
             CROSS JOIN unnest(ARRAY[$1, least($2, now())]) AS t(at)
             ORDER BY 1, 2;
@@ -2447,7 +2512,11 @@ BEGIN
 
     step_ := lastfluss._step(least($2, now()) - $1, $3);
     first_ := floor(extract(epoch FROM $1) / step_) * step_;
-    last_ := ceil(extract(epoch FROM least($2, now())));
+    last_ := ceil(extract(epoch FROM least($2, now())) / step_) * step_;
+    -- The bucket that runs ends where nothing is added any more, and is left out where that is less than a tenth of it.
+    IF last_ > over_ THEN
+        last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
+    END IF;
     -- A rollup of ASes or interfaces together has no peaks within its buckets: finer ones are read for them.
     grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
     -- A row that stands for more than the step, or for no part of it, is laid over the buckets that it reaches into.
@@ -2479,7 +2548,7 @@ BEGIN
                        columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
     END IF;
     IF what = 'share' THEN
-        whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes * s.part) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s GROUP BY 1, 2',
+        whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes * s.part) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
                         lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}'), spread);
     END IF;
     IF health IS NOT NULL THEN
@@ -2494,7 +2563,7 @@ WITH cell AS MATERIALIZED (
     FROM (%2$s) r
     LEFT JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
     CROSS JOIN LATERAL (%7$s) s
-    WHERE s.at / $1 * $1 >= $2 AND s.at / $1 * $1 < $3
+    WHERE s.at / $1 * $1 >= $2 AND s.at < $3
     GROUP BY 1, 3, 4
 ), k AS MATERIALIZED (
     SELECT k.key, %6$s AS label
@@ -2528,7 +2597,8 @@ $_$;
 COMMENT ON FUNCTION lastfluss.graph(timestamptz, timestamptz, interval, text, text, text[], text[], bigint, bigint, integer, text) IS
 'series to draw, for Grafana: a row for each bucket, series and direction, in the order of time.
 since, until, step: as in lastfluss.traffic(). by: total, interface, role, role and interface, family, remote asn or local asn. direction: in, out, not in, not out; null: both. iface, role, remote_asn, local_asn: only this traffic; role none is that of interfaces without one, and of those that are not configured (any more). n: how many ASes have series of their own, by their bytes in the range; the others are one. measure: bandwidth; peak (the largest mean in the bucket: of intervals, of five minutes where rollups serve them, or of hours in more than 40 days); packets and flows per second; utilisation (of the speed, with by interface or role and interface, where it is known); share (of the traffic of these interfaces in this direction); or a percentile, such as 95th percentile: of slots of five minutes, or hours in more than 40 days, at both ends of the range.
-metric: what it is, then in or out. value: 0 in buckets without such traffic in which the collector ran (traffic_health) or had other traffic of what is asked for; null where it did not run. Rows that are coarser than the step, as retention has left them, are laid over their buckets evenly';
+metric: what it is, then in or out. value: 0 in buckets without such traffic in which the collector ran (traffic_health) or had other traffic of what is asked for; null where it did not run. Rows that are coarser than the step, as retention has left them, are laid over their buckets evenly.
+The bucket that runs is as long as its intervals that are over (their end and the setting window have passed): its value is the mean of these, so that the end of a graph does not drop, and it is left out while they are less than a tenth of the step. What comes later is in lastfluss.live';
 
 CREATE FUNCTION lastfluss.graph_interfaces(since timestamptz, until timestamptz, role text[] DEFAULT NULL, iface text[] DEFAULT NULL,
     remote_asn bigint DEFAULT NULL,
@@ -2541,7 +2611,10 @@ SET jit = off
 AS $_$
 #variable_conflict use_column
 DECLARE
-    names   text[] := lastfluss._graph_names($4, $3, $1, $2);
+    until_  timestamptz := least($2, to_timestamp(lastfluss._graph_over()));
+    step_   bigint := least(lastfluss._step(until_ - $1, NULL), lastfluss._step(NULL, CASE WHEN until_ - $1 > CASE WHEN $5 IS NULL THEN interval '40 days' ELSE '2 days' END THEN interval '1 hour' ELSE '5 min' END));
+    begins  timestamptz := lastfluss._graph_begins($1, until_, step_, $5 IS NULL);
+    names   text[] := lastfluss._graph_names($4, $3, begins, until_);
     remotes bigint[] := CASE WHEN $5 IS NOT NULL THEN ARRAY[$5] END;
 BEGIN
     RETURN QUERY EXECUTE format($$
@@ -2556,14 +2629,13 @@ SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_
        t.bytes_in * 8.0 / $1 / i.speed, t.bytes_out * 8.0 / $1 / i.speed, t.bytes_in, t.bytes_out
 FROM total t LEFT JOIN peak p ON p.iface IS NOT DISTINCT FROM t.iface LEFT JOIN lastfluss._graph_interfaces() i ON i.name = t.iface
 ORDER BY t.bytes_in::numeric + t.bytes_out DESC, 1$$,
-        lastfluss._rows($1, $2, NULL, names, remotes, by_columns => '{iface,ingress}'),
-        lastfluss._rows($1, $2, least(lastfluss._step($2 - $1, NULL), lastfluss._step(NULL, CASE WHEN $2 - $1 > CASE WHEN $5 IS NULL THEN interval '40 days' ELSE '2 days' END THEN interval '1 hour' ELSE '5 min' END)),
-                        names, remotes, by_columns => '{iface,ingress}'))
-    USING extract(epoch FROM $2 - $1)::float8;
+        lastfluss._graph_rows($1, until_, names, remotes, by_columns => '{iface,ingress}'),
+        lastfluss._rows(begins, until_, step_, names, remotes, by_columns => '{iface,ingress}'))
+    USING extract(epoch FROM until_ - $1)::float8;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_interfaces(timestamptz, timestamptz, text[], text[], bigint) IS
-'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph(); of an AS they are those of hours in more than 2 days';
+'a row for each interface with traffic in a range: mean and largest bandwidth in bit/s, the mean as a part of the speed, and the bytes of the intervals that begin in the range and are over, as in lastfluss.graph(); the mean is that until then. Of rows that retention has left and that reach beyond the range, a part is counted. role, iface, remote_asn: only this traffic; null: all. Peaks are the largest means, as in lastfluss.graph(); of an AS they are those of hours in more than 2 days';
 
 CREATE FUNCTION lastfluss.graph_top(since timestamptz, until timestamptz, by text, n integer, iface text[] DEFAULT NULL,
     OUT rank integer, OUT asn bigint, OUT name text, OUT country text, OUT "in" double precision, OUT "out" double precision,
@@ -2573,6 +2645,8 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $_$
 #variable_conflict use_column
+DECLARE
+    until_ timestamptz := least($2, to_timestamp(lastfluss._graph_over()));
 BEGIN
     IF $3 IS NULL OR $3 NOT IN ('remote asn', 'local asn') THEN
         RAISE EXCEPTION 'there is no list by this: %', coalesce('"' || $3 || '"', 'null')
@@ -2593,12 +2667,12 @@ SELECT s.place::integer, s.asn, CASE WHEN s.asn IS NULL THEN 'all the others' EL
        s.bytes_in::float8 * 8 / $2, s.bytes_out::float8 * 8 / $2, least(s.bytes_in, 9223372036854775807)::bigint, least(s.bytes_out, 9223372036854775807)::bigint, (s.bytes / sum(s.bytes) OVER ())::float8,
        CASE WHEN s.asn IS NOT NULL THEN lastfluss._graph_asn(NULL, s.asn) END
 FROM shown s ORDER BY 1 NULLS LAST$$,
-        replace($3, ' ', '_'), lastfluss._rows($1, $2, NULL, $5, by_columns => ARRAY[replace($3, ' ', '_'), 'ingress']))
-    USING greatest($4, 0), extract(epoch FROM $2 - $1)::float8;
+        replace($3, ' ', '_'), lastfluss._graph_rows($1, until_, $5, by_columns => ARRAY[replace($3, ' ', '_'), 'ingress']))
+    USING greatest($4, 0), extract(epoch FROM until_ - $1)::float8;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_top(timestamptz, timestamptz, text, integer, text[]) IS
-'the ASes with the most bytes in a range, remote asn or local asn, and a last row for all the others: mean bandwidth in bit/s, bytes of the intervals that begin in the range, and the part of all traffic. iface: only this traffic; null: all. lastfluss.top_asns() is the same to read';
+'the ASes with the most bytes in a range, remote asn or local asn, and a last row for all the others: mean bandwidth in bit/s, bytes, and the part of all traffic, of the range as in lastfluss.graph_interfaces(). iface: only this traffic; null: all. lastfluss.top_asns() is the same to read';
 
 CREATE FUNCTION lastfluss._graph_search(search text, OUT asn bigint)
 RETURNS SETOF bigint LANGUAGE sql STABLE SECURITY DEFINER
@@ -2635,7 +2709,7 @@ WITH summed AS (
 SELECT a.asn, lastfluss._graph_asn(NULL, a.asn)
 FROM (SELECT s.asn, s.bytes FROM summed s UNION ALL SELECT f, 0 FROM unnest($1) f WHERE f NOT IN (SELECT s.asn FROM summed s)) a
 ORDER BY a.asn <> $2 NULLS LAST, a.bytes DESC, 1 LIMIT 200$$,
-        lastfluss._rows($2, $3, NULL, NULL, found, by_columns => '{remote_asn}'))
+        lastfluss._graph_rows($2, $3, NULL, found, by_columns => '{remote_asn}'))
     USING found, number::bigint;
 END;
 $_$;
@@ -2649,6 +2723,8 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $_$
 #variable_conflict use_column
+DECLARE
+    until_ timestamptz := least($2, to_timestamp(lastfluss._graph_over()));
 BEGIN
     RETURN QUERY EXECUTE format($$
 SELECT (row_number() OVER (ORDER BY s.bytes DESC, s.asn))::integer, s.asn, lastfluss._asn_name(s.asn), lastfluss._graph_asn(NULL, s.asn),
@@ -2657,8 +2733,8 @@ FROM (SELECT r.remote_asn AS asn, sum(r.bytes)::float8 AS bytes, coalesce(sum(r.
       FROM (%s) r JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
       WHERE r.remote_asn > 0 GROUP BY 1 HAVING sum(r.bytes) > 0 ORDER BY 2 DESC, 1 LIMIT $1) s
 ORDER BY 1$$,
-        lastfluss._rows($1, $2, NULL, lastfluss._graph_names(NULL, '{transit,ixp,pni}', $1, $2), by_columns => '{iface,remote_asn}'))
-    USING greatest($3, 0), extract(epoch FROM $2 - $1)::float8;
+        lastfluss._graph_rows($1, until_, lastfluss._graph_names(NULL, '{transit,ixp,pni}', $1, until_), by_columns => '{iface,remote_asn}'))
+    USING greatest($3, 0), extract(epoch FROM until_ - $1)::float8;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_peering(timestamptz, timestamptz, integer) IS
@@ -2688,10 +2764,15 @@ AS $_$
 #variable_conflict use_column
 DECLARE
     step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
+    last_  bigint := ceil(extract(epoch FROM least($2, now())) / step_) * step_;
+    over_  bigint := lastfluss._graph_over(false);
     health regclass := lastfluss._health_table();
 BEGIN
     IF health IS NULL THEN
         RETURN;
+    END IF;
+    IF last_ > over_ THEN
+        last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
     END IF;
     RETURN QUERY EXECUTE format($$
 WITH seen AS MATERIALIZED (
@@ -2700,15 +2781,15 @@ WITH seen AS MATERIALIZED (
            sum(h.unmatched) AS unmatched, sum(h.unknown_sampling) AS unknown_sampling, sum(h.late_bytes) AS late_bytes
     FROM %s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1, 2
 )
-SELECT to_timestamp(b.at), n.host, s.datagrams::float8 / $1, s.records::float8 / $1, s.lost::float8 / $1, s.dropped::float8 / $1,
-       s.undecoded::float8 / $1, s.unmatched::float8 / $1, s.unknown_sampling::float8 / $1, s.late_bytes::float8 / $1
-FROM generate_series($2, $3 - 1, $1) AS b(at) CROSS JOIN (SELECT DISTINCT seen.host FROM seen) n LEFT JOIN seen s ON s.at = b.at AND s.host = n.host
+SELECT to_timestamp(b.at), n.host, s.datagrams::float8 / b.seconds, s.records::float8 / b.seconds, s.lost::float8 / b.seconds, s.dropped::float8 / b.seconds,
+       s.undecoded::float8 / b.seconds, s.unmatched::float8 / b.seconds, s.unknown_sampling::float8 / b.seconds, s.late_bytes::float8 / b.seconds
+FROM (SELECT g.at, least($1, $3 - g.at) AS seconds FROM generate_series($2, $3 - 1, $1) AS g(at)) b CROSS JOIN (SELECT DISTINCT seen.host FROM seen) n LEFT JOIN seen s ON s.at = b.at AND s.host = n.host
 ORDER BY 1, 2$$, health)
-    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint;
+    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, last_;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_health(timestamptz, timestamptz, interval) IS
-'traffic_health in buckets of a step, per second: a row for each bucket and host (collector: the row without a host); null where nothing was noted';
+'traffic_health in buckets of a step, per second: a row for each bucket and host (collector: the row without a host); null where nothing was noted. The bucket that runs is as long as its intervals that are over and written, as in lastfluss.graph()';
 
 CREATE FUNCTION lastfluss._silent_until() RETURNS timestamptz
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -2870,7 +2951,7 @@ DECLARE
         'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
         '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
-        '_role_color', '_graph_interfaces', '_graph_names', '_health_table', '_graph_asn', '_asn_country', 'graph',
+        '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',
         '_silent_until', 'losses', '_shade', '_dashboard_panel', 'dashboard'];
     relation text;
@@ -2927,7 +3008,7 @@ CREATE FUNCTION lastfluss.replay(file bytea, OUT datagrams bigint, OUT records b
 RETURNS record
 AS 'MODULE_PATHNAME', 'lastfluss_replay' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss.replay(bytea) IS
-'writes a capture file into traffic, as if its datagrams had arrived at the times that it holds; needs the right to INSERT there';
+'writes a capture file into traffic, as if its datagrams had arrived at the times that it holds; needs the right to INSERT there. So the intervals of the setting window before its first datagram are open as well, and flows that had begun are spread over them; what lies further back is late and counts in the oldest of them: where routers report flows of half an hour, set window to that, or the first interval of a capture has too much';
 
 /* Checks of the configuration */
 

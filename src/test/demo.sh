@@ -24,14 +24,14 @@ period=10             # seconds: rows come sooner than with the default's 60
 window=70             # the routers report flows of up to 60 seconds
 buffers=12            # room for such a window of such periods
 history_hours=3       # and what is left of the hour before
-history_rate=40       # records a second, the daily mean
+history_rate=80       # records a second, the daily mean
 history_ahead=10      # seconds that it takes to write it
 live_rate=1000        # likewise
 year_days=366         # by hour
 year_days_5m=31       # by five minutes
 year_asns=6           # of each interface and direction; the others are one
 records_datagram=22   # nearly
-bandwidth=30G         # of the whole network, so that the graphs look like one
+bandwidth=20G         # of the whole network, so that the graphs look like one and no minute is above line rate
 live_wait=120         # seconds until live rows must be there
 socket_path_limit=107 # sun_path, less its final zero
 

@@ -54,6 +54,7 @@ prepare()
 		apt-get update --quiet
 		apt-get install --yes --quiet --no-install-recommends postgresql-15 sudo iproute2 softflowd
 		pg_lsclusters --no-header | grep '^15 *main' || pg_createcluster 15 main
+		mkdir -p /run/softflowd/chroot # systemd-tmpfiles makes it; without it softflowd ends without a word
 	SH
 }
 

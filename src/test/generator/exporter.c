@@ -402,13 +402,6 @@ put_record(Exporter *exporter, uint8_t *to, const Flow *flow, int64_t now)
 
 	if (router->format == FORMAT_SFLOW)
 		return sflow_put_sample(to, flow, router, exporter->samples++);
-	if (!exporter->options.flows_before)
-	{
-		if (last < exporter->options.begin)
-			last = exporter->options.begin;
-		if (first < exporter->options.begin)
-			first = exporter->options.begin;
-	}
 	if (router->format == FORMAT_IPFIX)
 		return put_ipfix(to, flow, router, first, last);
 	if (router->format == FORMAT_V9)
@@ -438,12 +431,41 @@ has_room(const Exporter *exporter, const Datagram *datagram, size_t length)
 		exporter->options.payload;
 }
 
+/*
+ * What of the flow lies behind the begin: less of it in as much less time, so that the
+ * first seconds carry what all others do.  False where nothing does.
+ */
+static bool
+cut_flow(Flow *flow, int64_t begin, int64_t now)
+{
+	int64_t		lasted = now - begin - flow->age * INT64_C(1000);
+	double		part;
+
+	if (lasted < 0)
+		return false;
+	if (lasted >= flow->duration * INT64_C(1000))
+		return true;
+	part = (double) lasted / ((double) flow->duration * 1000);
+	flow->duration = (uint32_t) (lasted / 1000);
+	flow->octets = (uint32_t) (flow->octets * part) + 1;
+	flow->packets = (uint32_t) (flow->packets * part) + 1;
+	return true;
+}
+
 void
 exporter_add(Exporter *exporter, const Flow *flow, int64_t now)
 {
 	size_t		length = record_length(exporter, flow);
+	Flow		cut;
 	Datagram   *datagram;
 
+	if (!exporter->options.flows_before)
+	{
+		cut = *flow;
+		if (!cut_flow(&cut, exporter->options.begin, now))
+			return;
+		flow = &cut;
+	}
 	if (!has_room(exporter, current(exporter), length))
 		exporter_finish(exporter, now);
 	datagram = current(exporter);

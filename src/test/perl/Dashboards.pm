@@ -27,7 +27,8 @@ sub new
 	$node->append_conf('postgresql.conf', "lastfluss.database = 'elsewhere'\njit = off\n");
 	$node->start;
 	$self->{collector}->sql('CREATE EXTENSION lastfluss');
-	$self->{until} = $self->{collector}->sql("SELECT extract(epoch FROM date_trunc('hour', now()))::bigint");
+	# Graphs end where intervals are over.
+	$self->{until} = $self->{collector}->sql("SELECT extract(epoch FROM date_trunc('hour', now() - interval '5 min'))::bigint");
 	$option{until} = Grafana::timestamp($self->{until});
 	$option{names} = "$root/examples/demo/asns.txt";
 	system_or_bail('psql', '-Xq', '-1', '-d', $node->connstr('postgres'), (map { ('-v', "$_=$option{$_}") } sort keys %option),

@@ -175,6 +175,16 @@ is( $collector->sql(
 		q{SELECT records, waiting_sets, late_sets, errors FROM lastfluss.exporters WHERE host = '127.0.0.15'}),
 	'2|0|1|{}', 'which is counted');
 
+# A rate that only the configuration tells is the exporter's, where all its interfaces have one.
+my $rate_of_early = q{SELECT sampling, sampling_origin FROM lastfluss.exporters WHERE host = '127.0.0.15'};
+is($collector->sql($rate_of_early), '|unknown', 'nobody told a rate');
+$collector->configure(q{UPDATE lastfluss.interface SET sample = 50 WHERE name = 'early'});
+is($collector->sql($rate_of_early), '50|interface', 'the interface did');
+$collector->configure(q{SELECT lastfluss.add_interface('early 2', '127.0.0.15', 2, sample => 20)});
+is($collector->sql($rate_of_early), '|interface', 'each its own');
+$collector->configure(q{UPDATE lastfluss.interface SET sample = NULL WHERE name = 'early 2'});
+is($collector->sql($rate_of_early), '|unknown', 'not all of them');
+
 # What does not decode, and who sends it, is shown as well.
 $collector->exporter('v5', from => '127.0.0.99')->send_octets("\0\x63 no flows");
 $collector->wait_received;

@@ -356,7 +356,6 @@ my ($provider) = @{ CPAN::Meta::YAML->read("$checkout/examples/grafana/provision
 is($source->{type}, 'grafana-postgresql-datasource', 'the data source is of the type that the dashboards ask');
 $collector->sql("DROP OWNED BY $source->{user}; DROP ROLE $source->{user}");
 run_shell('psql -d lastfluss -v ON_ERROR_STOP=1 -f examples/grafana/role.sql', 'role.sql makes the role');
-$collector->sql("ALTER ROLE $source->{user} BYPASSRLS");    # as examples/customers.sql says, which was run
 is($node->safe_psql($source->{jsonData}{database}, 'SELECT count(*) > 0 FROM lastfluss.top_asns()', extra_params => [ '-U', $source->{user} ]), 't',
 	'that the data source names, and that may ask');
 isnt($node->psql($source->{jsonData}{database}, 'CREATE TEMPORARY TABLE t ()', extra_params => [ '-U', $source->{user} ]), 0, 'and nothing else');
