@@ -26,7 +26,6 @@ typedef struct Session
 {
 	WorkerSeat *seat;
 	MemoryContext context;		/* reset after each transaction */
-	MemoryContext error_context;	/* the error that is being told */
 	TimestampTz drain_until;	/* 0: not at all */
 } Session;
 
@@ -166,19 +165,27 @@ session_commit(void)
 	pgstat_report_activity(STATE_IDLE, NULL);
 }
 
-/* Ends the transaction that raised it. */
+/* Ends the transaction that raised the error, which is the caller's to free. */
 static ErrorData *
-session_catch(void)
+session_catch(MemoryContext context)
 {
 	ErrorData  *error;
 
-	MemoryContextReset(session.error_context);
-	MemoryContextSwitchTo(session.error_context);
+	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	FlushErrorState();
 	AbortCurrentTransaction();
 	pgstat_report_activity(STATE_IDLE, NULL);
 	return error;
+}
+
+/* "failed" may run transactions of its own, which may fail as well. */
+static void
+session_tell(ErrorData *error, SessionFailed failed, void *argument)
+{
+	if (failed != NULL && !session_is_end(error))
+		failed(error, argument);
+	FreeErrorData(error);
 }
 
 bool
@@ -202,7 +209,7 @@ session_try(const char *activity, SessionWork work, SessionFailed failed, void *
 	}
 	PG_CATCH();
 	{
-		error = session_catch();
+		error = session_catch(old);
 	}
 	PG_END_TRY();
 	session_in_transaction = false;
@@ -210,8 +217,8 @@ session_try(const char *activity, SessionWork work, SessionFailed failed, void *
 	/* up to 17 the end of a transaction leaves us in a context that is never reset */
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(session.context);
-	if (error != NULL && failed != NULL && !session_is_end(error))
-		failed(error, argument);
+	if (error != NULL)
+		session_tell(error, failed, argument);
 	return done;
 }
 
@@ -303,6 +310,4 @@ session_start(WorkerSeat *seat)
 	session_settle();
 	session.context = AllocSetContextCreate(TopMemoryContext, "lastfluss transaction",
 											ALLOCSET_DEFAULT_SIZES);
-	session.error_context = AllocSetContextCreate(TopMemoryContext, "lastfluss error",
-												  ALLOCSET_SMALL_SIZES);
 }

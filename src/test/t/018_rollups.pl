@@ -225,7 +225,15 @@ $collector->configure(q{SELECT lastfluss.reset('period')});
 $collector->sql('CREATE ROLE mallory; CREATE TABLE taken (LIKE traffic INCLUDING ALL);
 	CREATE TABLE taken_5m (LIKE traffic_5m INCLUDING ALL); ALTER TABLE taken_5m OWNER TO mallory');
 Storage::fill($collector, 'taken', Storage::day(2), Storage::day(1), 6);
+# Where the error cannot be noted yet, the log has it all the same.
+my $session = $collector->node->background_psql('postgres');
+my $position = $collector->log_position;
+$session->query_safe('BEGIN; LOCK TABLE lastfluss._maintenance');
 $collector->configure(q{SELECT lastfluss.set('table', 'taken')});
+ok( Lastfluss::wait_until(sub { grep { /lastfluss: could not sum up 5 minutes: table "taken_5m"/ } $collector->log_of_workers($position) }),
+	'an error that cannot be noted is in the log');
+$session->query_safe('COMMIT');
+$session->quit;
 $collector->becomes(q{SELECT last_error FROM lastfluss.rollups WHERE name = '5m'},
 	'could not sum up 5 minutes: table "taken_5m" does not belong to the owner of the traffic table HINT: Rename it, or ALTER TABLE public.taken_5m OWNER TO ' .
 	$collector->sql('SELECT current_user') . ';',
