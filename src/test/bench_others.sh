@@ -58,9 +58,16 @@ wait_until_read()
 # Sets cpu_other.
 stop_other()
 {
+	local pid watchdog
+
 	wait_until_read
-	kill -"$1" "$(cat "$work/other.pid")"
+	pid=$(cat "$work/other.pid")
+	kill -"$1" "$pid"
+	# nfcapd has been seen not to end, after a load of five minutes
+	(sleep "$wait_most" && kill -KILL "$pid") 2>/dev/null &
+	watchdog=$!
 	wait "$other" || :
+	kill "$watchdog" 2>/dev/null || :
 	other=
 	cpu_other=$(cat "$work/other.cpu")
 }
