@@ -102,36 +102,42 @@ WHERE pg_temp.random('x' || k, 10) < 8;
 CREATE TABLE asked_5m (LIKE asked, peak real NOT NULL);
 CREATE TABLE asked_1h (LIKE asked_5m);
 CREATE TABLE asked_1d (LIKE asked_5m);
-CREATE TABLE asked_5m_total (LIKE asked_5m);
-CREATE TABLE asked_1h_total (LIKE asked_5m);
-CREATE TABLE asked_1d_total (LIKE asked_5m);
-CREATE TABLE asked_1h_remote (LIKE asked_5m);
-CREATE TABLE asked_1d_remote (LIKE asked_5m);
-CREATE TABLE asked_1h_local (LIKE asked_5m);
-CREATE TABLE asked_1d_local (LIKE asked_5m);
+-- Sums as the collector makes them.
+CREATE TABLE asked_5m_total ("time" timestamptz NOT NULL, bytes bigint, packets bigint, flows bigint, family smallint, ingress boolean NOT NULL, iface text);
+CREATE TABLE asked_1h_total (LIKE asked_5m_total);
+CREATE TABLE asked_1d_total (LIKE asked_5m_total);
+CREATE TABLE asked_5m_remote (LIKE asked_5m_total, remote_asn bigint);
+CREATE TABLE asked_1h_remote (LIKE asked_5m_remote);
+CREATE TABLE asked_1d_remote (LIKE asked_5m_remote);
+CREATE TABLE asked_1w_remote (LIKE asked_5m_remote);
+CREATE TABLE asked_5m_local (LIKE asked_5m_total, local_asn bigint);
+CREATE TABLE asked_1h_local (LIKE asked_5m_local);
+CREATE TABLE asked_1d_local (LIKE asked_5m_local);
+CREATE TABLE asked_1w_local (LIKE asked_5m_local);
+CREATE PROCEDURE pg_temp.sum_up(name text, source text, step interval, key text, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE format('DELETE FROM asked_%s WHERE "time" >= $1 AND "time" < $2', name) USING since, until;
+    EXECUTE format('INSERT INTO asked_%1$s ("time", iface, ingress, bytes, packets, flows%3$s)
+        SELECT date_bin($3, "time", ''epoch''), iface, ingress, sum(bytes), sum(packets), sum(flows)%3$s
+        FROM asked_%2$s WHERE "time" >= $1 AND "time" < $2 GROUP BY 1, 2, 3%3$s', name, source, key)
+    USING since, until, step;
+    INSERT INTO lastfluss._rollup AS r (traffic, name, relation, complete_from, complete_until)
+    SELECT 'asked'::regclass, name, ('asked_' || name)::regclass, since, until
+    ON CONFLICT ON CONSTRAINT _rollup_pkey DO UPDATE SET complete_from = least(r.complete_from, excluded.complete_from), complete_until = greatest(r.complete_until, excluded.complete_until);
+END;
+$$;
 CREATE PROCEDURE pg_temp.roll(name text, step interval, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
-DECLARE
-    asn text;
-    sums text[] := ARRAY[name || '_total'] || CASE WHEN name <> '5m' THEN ARRAY[name || '_remote', name || '_local'] ELSE '{}' END;
 BEGIN
     EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name) USING since, until;
     EXECUTE format('INSERT INTO %I SELECT 1, date_bin($3, "time", ''epoch''), sum(bytes) * 8 / extract(epoch FROM $3), iface, ingress, remote_asn, local_asn, family,
         sum(bytes), sum(packets), sum(flows), max(bandwidth) FROM asked WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 6, 7, 8', 'asked_' || name)
     USING since, until, step;
-    EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name || '_total') USING since, until;
-    EXECUTE format('INSERT INTO %I SELECT 1, "time", sum(bandwidth), iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
-        FROM %I WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 8', 'asked_' || name || '_total', 'asked_' || name)
-    USING since, until;
-    FOREACH asn IN ARRAY CASE WHEN name <> '5m' THEN '{remote,local}'::text[] ELSE '{}' END LOOP
-        EXECUTE format('DELETE FROM %I WHERE "time" >= $1 AND "time" < $2', 'asked_' || name || '_' || asn) USING since, until;
-        EXECUTE format('INSERT INTO %I (id, "time", bandwidth, iface, ingress, %3$I, bytes, packets, flows, peak)
-            SELECT 1, "time", sum(bandwidth), iface, ingress, %3$I, sum(bytes), sum(packets), sum(flows), sum(bandwidth)
-            FROM %2$I WHERE "time" >= $1 AND "time" < $2 GROUP BY 2, 4, 5, 6', 'asked_' || name || '_' || asn, 'asked_' || name, asn || '_asn')
-        USING since, until;
-    END LOOP;
     INSERT INTO lastfluss._rollup AS r (traffic, name, relation, complete_from, complete_until)
-    SELECT 'asked'::regclass, n, ('asked_' || n)::regclass, since, until FROM unnest(name || sums) n
+    SELECT 'asked'::regclass, name, ('asked_' || name)::regclass, since, until
     ON CONFLICT ON CONSTRAINT _rollup_pkey DO UPDATE SET complete_from = least(r.complete_from, excluded.complete_from), complete_until = greatest(r.complete_until, excluded.complete_until);
+    CALL pg_temp.sum_up(name || '_total', name, step, ', family', since, until);
+    CALL pg_temp.sum_up(name || '_remote', name, step, ', family, remote_asn', since, until);
+    CALL pg_temp.sum_up(name || '_local', name, step, ', family, local_asn', since, until);
 END;
 $$;
 
@@ -181,6 +187,22 @@ BEGIN
 END;
 $$;
 -- the same for ranges that are no buckets, as top lists have them
+CREATE FUNCTION pg_temp.lists_differ(since timestamptz, until timestamptz, columns text[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    list   CONSTANT text := array_to_string(columns, ', ');
+    result bigint;
+BEGIN
+    EXECUTE format('WITH answer AS (SELECT %1$s, sum(bytes) AS bytes FROM (%2$s) r GROUP BY %1$s),
+            naive AS (SELECT %1$s, sum(bytes) AS bytes FROM asked WHERE "time" >= $1 AND "time" < $2 GROUP BY %1$s)
+        SELECT count(*) FROM ((TABLE answer EXCEPT ALL TABLE naive) UNION ALL (TABLE naive EXCEPT ALL TABLE answer)) d',
+        list, lastfluss._rows(since, until, by_columns => columns))
+    INTO result USING since, until;
+    IF result > 0 THEN
+        RAISE INFO 'differs: % to % by %', since, until, list;
+    END IF;
+    RETURN result;
+END;
+$$;
 CREATE FUNCTION pg_temp.sums_differ(cases integer, seed text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     since  timestamptz;
@@ -198,6 +220,7 @@ BEGIN
             RAISE INFO 'differs: % to %: % %', since, until, answer, naive;
             result := result + 1;
         END IF;
+        result := result + pg_temp.lists_differ(since, until, (ARRAY['{remote_asn}', '{ingress,local_asn}', '{family,remote_asn}', '{iface,family,local_asn}'])[1 + c % 4]::text[]);
     END LOOP;
     RETURN result;
 END;
@@ -212,7 +235,7 @@ CALL pg_temp.roll('1d', '1 day', '2024-03-01 00:00', '2024-03-04 00:00');
 SELECT pg_temp.differs(60, '{1 min,5 min,15 min,1 hour,90 min,6 hours,1 day}', 'rollups'), pg_temp.sums_differ(40, 'rollups');
 
 -- Which relation serves which time
-CREATE FUNCTION pg_temp.pieces(since timestamptz, until timestamptz, step interval DEFAULT NULL, totals boolean DEFAULT false)
+CREATE FUNCTION pg_temp.pieces(since timestamptz, until timestamptz, step interval DEFAULT NULL, sums text[] DEFAULT '{}')
 RETURNS TABLE (relation regclass, begins timestamp, ends timestamp) LANGUAGE sql AS $$
     SELECT p.relation, to_timestamp(p.begins)::timestamp, to_timestamp(p.ends)::timestamp
     FROM lastfluss._pieces($1, $2, extract(epoch FROM $3)::bigint, true, $4) p ORDER BY p.begins;
@@ -223,9 +246,10 @@ SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '90 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 min');
 SELECT * FROM pg_temp.pieces('2024-03-01 22:57:30', '2024-03-03 01:06');
 SELECT * FROM pg_temp.pieces('2024-03-04 17:00', '2024-03-05', '5 min');
-SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', totals => true);
+SELECT * FROM pg_temp.pieces('2024-03-01 22:57:30', '2024-03-03 01:06', NULL, '{remote,remote alone}');
+SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', '{total}');
 UPDATE lastfluss._rollup SET complete_from = '2024-03-04 08:00' WHERE traffic = 'asked'::regclass AND name = '1h_total';
-SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', totals => true);
+SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', '{total}');
 SELECT pg_temp.differs(10, '{1 hour}', 'totals');
 UPDATE lastfluss._rollup SET complete_from = '2024-03-01' WHERE traffic = 'asked'::regclass AND name = '1h_total';
 
@@ -258,7 +282,9 @@ INSERT INTO lastfluss._rollup (traffic, name, relation, kept_from) VALUES ('aske
 DELETE FROM asked WHERE "time" < '2024-03-03';
 DELETE FROM asked_5m WHERE "time" < '2024-03-02';
 DELETE FROM asked_5m_total WHERE "time" < '2024-03-02';
-UPDATE lastfluss._rollup SET kept_from = '2024-03-02', complete_from = '2024-03-02' WHERE traffic = 'asked'::regclass AND name IN ('5m', '5m_total');
+DELETE FROM asked_5m_remote WHERE "time" < '2024-03-02';
+DELETE FROM asked_5m_local WHERE "time" < '2024-03-02';
+UPDATE lastfluss._rollup SET kept_from = '2024-03-02', complete_from = '2024-03-02' WHERE traffic = 'asked'::regclass AND name LIKE '5m%';
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '5 min');
 SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 hour');
@@ -341,7 +367,7 @@ SELECT * FROM lastfluss.percentile('silent', '2024-03-01', missing => 'skip');
 SELECT slots BETWEEN 0 AND floor(extract(epoch FROM now() - date_trunc('month', now())) / 300) AS so_far FROM lastfluss.percentile('silent') WHERE ingress
 UNION ALL SELECT true LIMIT 1;
 -- Where only hours are left, each counts as twelve slots of its mean.
-UPDATE lastfluss._rollup SET complete_until = '2024-03-05', kept_from = '2024-03-05', complete_from = '2024-03-05' WHERE traffic = 'asked'::regclass AND name IN ('5m', '5m_total');
+UPDATE lastfluss._rollup SET complete_until = '2024-03-05', kept_from = '2024-03-05', complete_from = '2024-03-05' WHERE traffic = 'asked'::regclass AND name LIKE '5m%';
 INSERT INTO lastfluss._rollup (traffic, name, relation, kept_from) VALUES ('asked'::regclass, 'raw', 'asked'::regclass, '2024-03-05');
 CALL pg_temp.roll('1h', '1 hour', '2024-03-04', '2024-03-05');
 SELECT t.iface, t.ingress, t.slots, t.without, t.slot,
@@ -367,7 +393,7 @@ END;
 $$;
 SELECT * FROM unnest('{30,40,45,60,100,120,240,299,300,420,600,3600}'::text[]) period, pg_temp.steps(period);
 CREATE TABLE steady (LIKE asked);
-CREATE TABLE steady_5m_total (LIKE asked_5m);
+CREATE TABLE steady_5m_total (LIKE asked_5m_total);
 SELECT lastfluss.set('table', 'steady');
 CREATE FUNCTION pg_temp.steady(period integer) RETURNS TABLE (served_by text, bits_from float8, bits_until float8, highest real, billed float8, mean float8, slot interval) LANGUAGE plpgsql AS $$
 BEGIN
@@ -376,14 +402,14 @@ BEGIN
     -- 80 bit/s for a month, and longer, so that all slots are whole
     INSERT INTO steady SELECT 1, to_timestamp(t), 80, 'A', true, 1, 10, 4, 10 * period, 1, 1
     FROM generate_series(extract(epoch FROM timestamptz '2024-02-01')::bigint / period * period, extract(epoch FROM timestamptz '2024-03-02')::bigint, period) t;
-    INSERT INTO steady_5m_total SELECT 1, date_bin('5 min', "time", 'epoch'), 0, iface, ingress, NULL, NULL, family, sum(bytes), sum(packets), sum(flows), 0 FROM steady GROUP BY 2, 4, 5, 8;
+    INSERT INTO steady_5m_total SELECT date_bin('5 min', "time", 'epoch'), sum(bytes), sum(packets), sum(flows), family, ingress, iface FROM steady GROUP BY 1, 5, 6, 7;
     INSERT INTO lastfluss._rollup (traffic, name, relation, complete_from, complete_until) VALUES ('steady'::regclass, '5m_total', 'steady_5m_total'::regclass, '2024-02-01', '2024-03-02')
     ON CONFLICT DO NOTHING;
     FOREACH served_by IN ARRAY '{rollup,table}'::text[] LOOP
         IF served_by = 'table' THEN
             DELETE FROM lastfluss._rollup WHERE traffic = 'steady'::regclass;
         END IF;
-        RETURN QUERY SELECT (SELECT string_agg(DISTINCT e.kind, ' ') FROM lastfluss._pieces('2024-02-02', '2024-02-29', lastfluss._step(NULL, '5 min'), false, true) e),
+        RETURN QUERY SELECT (SELECT string_agg(DISTINCT e.kind, ' ') FROM lastfluss._pieces('2024-02-02', '2024-02-29', lastfluss._step(NULL, '5 min'), false, '{total}') e),
             t.*, b.percentile, b.mean, b.slot
         FROM (SELECT min(t.bandwidth)::float8, max(t.bandwidth)::float8, max(t.peak) FROM lastfluss.traffic('2024-02-02', '2024-02-29', '5 min', by => '{iface}') t) t,
             lastfluss.percentile('A', '2024-02-01', 1, 'UTC') b WHERE b.ingress;
@@ -467,7 +493,7 @@ ALTER TABLE asked ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customer ON asked TO regress_lastfluss_customer USING (iface = 'B');
 SET ROLE regress_lastfluss_customer;
 -- The rollup has no policy, so it is not used.
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, '{total}');
 SELECT DISTINCT iface FROM lastfluss.traffic('2024-03-01', '2024-03-02', '1 hour');
 SELECT iface FROM lastfluss.interface_report('1 day', until => '2024-03-02');
 SELECT asn FROM lastfluss.top_asns('1 day', until => '2024-03-02');
@@ -479,13 +505,13 @@ RESET ROLE;
 ALTER TABLE asked_1h_again ENABLE ROW LEVEL SECURITY;
 CREATE POLICY customer ON asked_1h_again TO regress_lastfluss_customer USING (iface = 'B');
 SET ROLE regress_lastfluss_customer;
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, '{total}');
 SELECT DISTINCT iface FROM lastfluss.traffic('2024-03-01', '2024-03-02', '1 hour');
 RESET ROLE;
 -- a rollup that may not be read is none
 REVOKE SELECT ON asked_1h_again FROM regress_lastfluss_customer;
 SET ROLE regress_lastfluss_customer;
-SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, true);
+SELECT DISTINCT relation FROM lastfluss._pieces('2024-03-01', '2024-03-02', 3600, true, '{total}');
 RESET ROLE;
 REVOKE SELECT ON asked FROM regress_lastfluss_customer;
 SET ROLE regress_lastfluss_customer;
@@ -493,7 +519,7 @@ SELECT * FROM lastfluss.top_asns();
 RESET ROLE;
 
 DELETE FROM lastfluss._rollup WHERE traffic = 'asked'::regclass;
-DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_1h_remote, asked_1d_remote, asked_1h_local, asked_1d_local, asked_1h_again, kept;
+DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_5m_remote, asked_1h_remote, asked_1d_remote, asked_1w_remote, asked_5m_local, asked_1h_local, asked_1d_local, asked_1w_local, asked_1h_again, kept;
 DELETE FROM lastfluss.interface;
 DELETE FROM lastfluss.asn;
 SELECT lastfluss.reset('table');

@@ -482,11 +482,13 @@ WHERE CASE WHEN l.written THEN w.sequence < l.sequence
            ELSE w.sequence IS NULL OR w.sequence < l.sequence END;
 COMMENT ON VIEW lastfluss.live IS 'the open and not yet written intervals, in the columns of traffic';
 
-CREATE FUNCTION lastfluss._table() RETURNS regclass LANGUAGE sql STABLE
+CREATE FUNCTION lastfluss._table() RETURNS regclass LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT to_regclass(CASE cardinality(parse_ident(value)) WHEN 1 THEN 'public.' ELSE '' END || value)
-    FROM lastfluss.settings WHERE name = 'table';
+BEGIN
+    RETURN (SELECT to_regclass(CASE cardinality(parse_ident(s.value)) WHEN 1 THEN 'public.' ELSE '' END || s.value)
+            FROM lastfluss.settings s WHERE s.name = 'table');
+END;
 $$;
 COMMENT ON FUNCTION lastfluss._table() IS 'the table of the setting "table"; null: it is not made yet';
 
@@ -806,6 +808,7 @@ CREATE FUNCTION lastfluss.counter_check(since interval DEFAULT '1 hour', step in
 RETURNS SETOF record LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET jit = off   -- compiling would take longer than the query
+SET work_mem = '64MB'
 AS $_$
 DECLARE
     traffic  regclass := lastfluss._table();
@@ -1402,7 +1405,9 @@ BEGIN
     SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
     FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
           FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
-          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total'), ('remote', '_remote'), ('local', '_local')) t(kind, suffix)) n(name, step, above, kind)
+          CROSS JOIN (VALUES ('rollup', ''), ('total', '_total'), ('remote', '_remote'), ('local', '_local')) t(kind, suffix)
+          UNION ALL VALUES ('1w_remote', 604800, ARRAY['5m', '1h', '1d'], 'remote alone'), ('1w_local', 604800, ARRAY['5m', '1h', '1d'], 'local alone'))
+         n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
     JOIN pg_class c ON c.oid = r.relation
     CROSS JOIN LATERAL (SELECT int8multirange(int8range(extract(epoch FROM greatest(r.complete_from, r.kept_from))::bigint,
@@ -1415,7 +1420,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._sources() IS
-'the relations that hold traffic: table, live, rollup, and sums of rollups by interface and direction: total (by family, without ASNs), remote and local (by this ASN alone); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
+'the relations that hold traffic: table, live, rollup, and sums of rollups by interface, direction and family: total (without ASNs), remote and local (by this ASN), remote alone and local alone (without families); the seconds that their rows stand for; when they are complete, and what retention has left of them, in seconds since 1970';
 
 CREATE FUNCTION lastfluss._tables() RETURNS SETOF regclass
 LANGUAGE sql STABLE SECURITY DEFINER
@@ -1467,15 +1472,6 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._interfaces() IS
 'the names of interfaces that the caller may read, with the roles of the entries that share a name, and the sum of their speeds, null where one has none';
-
-CREATE FUNCTION lastfluss._column(relation regclass, name text, type text) RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped)
-           THEN quote_ident($2) ELSE 'NULL::' || $3 END;
-$$;
-COMMENT ON FUNCTION lastfluss._column(regclass, text, text) IS 'a column for a statement, or null where the table lacks it';
 
 CREATE FUNCTION lastfluss._is_among(expression text, list anyarray) RETURNS text
 LANGUAGE sql IMMUTABLE
@@ -1536,7 +1532,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._step(interval, interval) IS
 'the seconds of a bucket: whole periods, or a multiple of five minutes that is whole periods too or at least an hour; where no step is told, by the span';
 
-CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, totals boolean, asn text DEFAULT NULL,
+CREATE FUNCTION lastfluss._pieces(since timestamptz, until timestamptz, step bigint, live boolean, sums text[],
     OUT relation regclass, OUT seconds bigint, OUT kind text, OUT begins bigint, OUT ends bigint)
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -1564,7 +1560,7 @@ BEGIN
     FOR source IN
         WITH readable AS (
             SELECT s.* FROM (SELECT o.*, first_value(o.relation) OVER (ORDER BY o.kind = 'table' DESC) AS traffic FROM lastfluss._sources() o) s
-            WHERE ($5 OR s.kind <> 'total') AND (s.kind NOT IN ('remote', 'local') OR s.kind = $6) AND lastfluss._may_read(s.relation, s.kind, s.traffic)
+            WHERE s.kind = ANY ('{table,live,rollup}' || $5) AND lastfluss._may_read(s.relation, s.kind, s.traffic)
         )
         -- The coarsest rollups that fit the step, and the table for the rest.  Where
         -- retention has taken what these need, the finest that is left.
@@ -1596,12 +1592,23 @@ BEGIN
     END LOOP;
 END;
 $$;
-COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, boolean, text) IS
-'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; totals: without ASNs; asn, remote or local: by this one alone, without families';
+COMMENT ON FUNCTION lastfluss._pieces(timestamptz, timestamptz, bigint, boolean, text[]) IS
+'the relations that answer for a range of time, and the ranges of row times to take from each, in seconds since 1970: none overlap, but for live, which has what is in no table; sums: the kinds of them that have what is asked for';
+
+CREATE FUNCTION lastfluss._sums(columns text[]) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN NOT $1 && '{remote_asn,local_asn}' THEN '{total}'
+                WHEN NOT $1 @> '{local_asn}' THEN CASE WHEN $1 @> '{family}' THEN '{remote}' ELSE '{remote,remote alone}' END
+                WHEN NOT $1 @> '{remote_asn}' THEN CASE WHEN $1 @> '{family}' THEN '{local}' ELSE '{local,local alone}' END
+                ELSE '{}' END::text[];
+$$;
+COMMENT ON FUNCTION lastfluss._sums(text[]) IS 'the kinds of sums (lastfluss._sources()) that have these columns';
 
 CREATE FUNCTION lastfluss._rows(since timestamptz, until timestamptz, step bigint DEFAULT NULL, iface text[] DEFAULT NULL,
     remote_asn bigint[] DEFAULT NULL, local_asn bigint[] DEFAULT NULL, ingress boolean DEFAULT NULL, family integer DEFAULT NULL,
-    by_columns text[] DEFAULT NULL, live boolean DEFAULT true)
+    by_columns text[] DEFAULT NULL, live boolean DEFAULT true, grouped boolean DEFAULT true)
 RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1610,8 +1617,12 @@ DECLARE
     types   text[] := ARRAY['text', 'boolean', 'smallint', 'bigint', 'bigint'];
     wanted  text[] := coalesce($9, names);
     -- The largest number, rather than an error for ever, where somebody sent nonsense.
-    capped  CONSTANT text := 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END';
-    columns text[];
+    capped  CONSTANT text := CASE WHEN $11 THEN 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END' ELSE '%1$s' END;
+    summed  CONSTANT text := CASE WHEN $11 THEN 'sum(%s)' ELSE '%s' END;
+    column_ text;
+    shown   text;
+    filter  text;
+    groups  text;
     bytes   text;
     peak    text;
     period  bigint;
@@ -1625,46 +1636,57 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value', HINT = format('Give a list of these: %s.', array_to_string(names, ', '));
     END IF;
     FOR piece IN
-        SELECT * FROM lastfluss._pieces($1, $2, $3, $10, NOT needed && '{remote_asn,local_asn}',
-            CASE WHEN needed @> '{remote_asn}' AND NOT needed && '{local_asn,family}' THEN 'remote'
-                 WHEN needed @> '{local_asn}' AND NOT needed && '{remote_asn,family}' THEN 'local' END)
+        SELECT p.*, ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = p.relation AND a.attnum > 0 AND NOT a.attisdropped) AS columns
+        FROM lastfluss._pieces($1, $2, $3, $10, lastfluss._sums(needed)) p
     LOOP
-        columns := ARRAY(SELECT lastfluss._column(piece.relation, n, t) FROM unnest(names, types) WITH ORDINALITY u(n, t, i) ORDER BY i);
-        -- The table may lack our columns, or have rows from before it had them.
-        bytes := lastfluss._column(piece.relation, 'bytes', 'bigint');
+        shown := '';
+        filter := '';
+        groups := CASE WHEN $3 IS NOT NULL THEN ', "time"' ELSE '' END;
+        FOR i IN 1 .. cardinality(names) LOOP
+            -- The table may lack some of our columns.
+            column_ := CASE WHEN names[i] = ANY (piece.columns) THEN names[i] ELSE 'NULL::' || types[i] END;
+            shown := shown || CASE WHEN names[i] = ANY (wanted) THEN column_ ELSE 'NULL::' || types[i] END || ' AS ' || names[i] || ', ';
+            IF names[i] = ANY (wanted) AND names[i] = ANY (piece.columns) THEN
+                groups := groups || ', ' || names[i];
+            END IF;
+            CASE i
+            WHEN 1 THEN IF $4 IS NOT NULL THEN filter := filter || lastfluss._is_among(column_, $4); END IF;
+            WHEN 2 THEN IF $7 IS NOT NULL THEN filter := filter || ' AND ' || CASE WHEN $7 THEN '' ELSE 'NOT ' END || column_; END IF;
+            WHEN 3 THEN IF $8 IS NOT NULL THEN filter := filter || ' AND ' || column_ || ' = ' || $8; END IF;
+            WHEN 4 THEN IF $5 IS NOT NULL THEN filter := filter || lastfluss._is_among(column_, $5); END IF;
+            ELSE IF $6 IS NOT NULL THEN filter := filter || lastfluss._is_among(column_, $6); END IF;
+            END CASE;
+        END LOOP;
+        -- It may also have rows from before it had them.
+        bytes := CASE WHEN 'bytes' = ANY (piece.columns) THEN 'bytes' ELSE 'NULL::bigint' END;
         IF piece.kind = 'table' THEN
             bytes := format('coalesce(%1$s, CASE WHEN bandwidth::float8 * %2$s / 8 >= 9.2e18 THEN 9223372036854775807 ELSE round(bandwidth::float8 * %2$s / 8)::bigint END)', bytes, piece.seconds);
         END IF;
         IF $3 IS NULL THEN
             peak := 'NULL';
         ELSIF piece.kind IN ('table', 'live') THEN
-            peak := 'sum(bandwidth::float8)';
+            peak := format(summed, 'bandwidth::float8');
         ELSIF wanted @> names THEN
-            peak := 'max(peak)';
+            peak := CASE WHEN $11 THEN 'max(peak)' ELSE 'peak' END;
         ELSE
             -- Intervals count where they begin: as many as there may be in a bucket, whole.
             period := coalesce(period, (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table'), 60);
-            peak := format('sum(bytes)::float8 * 8 / %s', (piece.seconds + period - 1) / period * period);
+            peak := format(summed || '::float8 * 8 / %s', 'bytes', (piece.seconds + period - 1) / period * period);
         END IF;
-        parts := parts || format('SELECT %s AS "time", %s, %s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
-                                 ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s GROUP BY %s HAVING count(*) > 0',
-            CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END,
-            (SELECT string_agg(format('%s AS %I', CASE WHEN n = ANY (wanted) THEN c ELSE 'NULL::' || t END, n), ', ' ORDER BY i)
-             FROM unnest(names, types, columns) WITH ORDINALITY u(n, t, c, i)),
-            format(capped, bytes), format(capped, lastfluss._column(piece.relation, 'packets', 'bigint')), format(capped, lastfluss._column(piece.relation, 'flows', 'bigint')), peak, piece.seconds,
-            piece.relation, piece.begins, piece.ends,
-            lastfluss._is_among(columns[1], $4) || lastfluss._is_among(columns[4], $5) || lastfluss._is_among(columns[5], $6)
-            || CASE WHEN $7 IS NOT NULL THEN format(' AND %s%s', CASE WHEN NOT $7 THEN 'NOT ' END, columns[2]) ELSE '' END
-            || CASE WHEN $8 IS NOT NULL THEN format(' AND %s = %s', columns[3], $8) ELSE '' END,
-            coalesce((SELECT string_agg(g, ', ') FROM (SELECT '"time"' AS g WHERE $3 IS NOT NULL
-                      UNION ALL SELECT c FROM unnest(names, columns) u(n, c) WHERE n = ANY (wanted) AND c NOT LIKE 'NULL::%') o), '()'));
+        parts := parts || format('SELECT %s AS "time", %s%s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
+                                 ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s%s',
+            CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END, shown, format(capped, bytes),
+            format(capped, CASE WHEN 'packets' = ANY (piece.columns) THEN 'packets' ELSE 'NULL::bigint' END),
+            format(capped, CASE WHEN 'flows' = ANY (piece.columns) THEN 'flows' ELSE 'NULL::bigint' END), peak, piece.seconds,
+            piece.relation, piece.begins, piece.ends, filter,
+            CASE WHEN $11 THEN ' GROUP BY ' || coalesce(nullif(substr(groups, 3), ''), '()') || ' HAVING count(*) > 0' ELSE '' END);
     END LOOP;
     RETURN coalesce(array_to_string(parts, E'\nUNION ALL '),
         'SELECT NULL::timestamptz AS "time", NULL::text AS iface, NULL::boolean AS ingress, NULL::smallint AS family, NULL::bigint AS remote_asn, NULL::bigint AS local_asn, NULL::bigint AS bytes, NULL::bigint AS packets, NULL::bigint AS flows, NULL::real AS peak, NULL::bigint AS seconds WHERE false');
 END;
 $$;
-COMMENT ON FUNCTION lastfluss._rows(timestamptz, timestamptz, bigint, text[], bigint[], bigint[], boolean, integer, text[], boolean) IS
-'the statement that reads traffic: the rows of a range of time, of what is asked for, told apart by these columns only, and with a step by the time of the rows; seconds is what a row stands for';
+COMMENT ON FUNCTION lastfluss._rows(timestamptz, timestamptz, bigint, text[], bigint[], bigint[], boolean, integer, text[], boolean, boolean) IS
+'the statement that reads traffic: the rows of a range of time, of what is asked for, told apart by these columns only, and with a step by the time of the rows; seconds is what a row stands for. Not grouped: the rows as they are, for whoever sums them up himself, which is less work where few fall together';
 
 CREATE FUNCTION lastfluss._traffic(a_since timestamptz, a_until timestamptz, a_step interval, a_iface text[],
     a_remote_asn bigint[], a_local_asn bigint[], a_ingress boolean, a_family integer, a_by text[], a_live boolean,
@@ -1673,6 +1695,7 @@ CREATE FUNCTION lastfluss._traffic(a_since timestamptz, a_until timestamptz, a_s
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 SET jit = off   -- compiling would take longer than the query
+SET work_mem = '64MB'
 AS $_$
 DECLARE
     step bigint := lastfluss._step(least(a_until, now()) - greatest(a_since, '1970-01-01 00:00+00'), a_step);
@@ -1764,6 +1787,7 @@ CREATE FUNCTION lastfluss._top(a_column text, a_begins timestamptz, a_until time
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off   -- compiling would take longer than the query
+SET work_mem = '64MB'
 AS $_$
 BEGIN
     IF a_n IS NULL OR a_n < 0 THEN
@@ -1786,7 +1810,7 @@ SELECT place::integer, asn, CASE WHEN place IS NULL THEN 'all the others' ELSE l
        round(100 * bytes / sum(bytes) OVER (), 2),
        CASE WHEN place IS NULL THEN '' ELSE lastfluss._bar(bytes::float8, (max(bytes) FILTER (WHERE place IS NOT NULL) OVER ())::float8) END
 FROM shown ORDER BY place NULLS LAST$$,
-        a_column, lastfluss._rows(a_begins, a_until, NULL, a_iface, NULL, NULL, a_ingress, a_family, ARRAY[a_column, 'ingress']))
+        a_column, lastfluss._rows(a_begins, a_until, NULL, a_iface, NULL, NULL, a_ingress, a_family, ARRAY[a_column, 'ingress'], grouped => false))
     USING a_n, extract(epoch FROM a_until - a_begins)::float8;
 END;
 $_$;
@@ -1828,6 +1852,7 @@ CREATE FUNCTION lastfluss._asn_report(a_asn bigint, a_begins timestamptz, a_unti
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 BEGIN
     RETURN QUERY EXECUTE format($$
@@ -1873,6 +1898,7 @@ CREATE FUNCTION lastfluss.interface_report(since interval DEFAULT '1 hour', from
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 DECLARE
     begins  timestamptz := lastfluss._begins($1, $2, $3);
@@ -1910,6 +1936,7 @@ CREATE FUNCTION lastfluss._percentile(a_iface text, a_month date, a_p double pre
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 DECLARE
     length bigint := lastfluss._step(NULL, '5 min');
@@ -1932,30 +1959,35 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format($$
 WITH slot AS (
-    SELECT r.iface, r.ingress, extract(epoch FROM r."time")::bigint / $1 AS at, sum(r.bytes)::float8 * 8 / greatest(max(r.seconds), $1) AS bits,
+    SELECT r.iface, r.ingress, sum(r.bytes::float8) * 8 / greatest(max(r.seconds), $1) AS bits,
            greatest(max(r.seconds) / $1, 1) AS weight, greatest(max(r.seconds), $1) AS seconds
-    FROM (%s) r GROUP BY 1, 2, 3
+    FROM (%s) r GROUP BY 1, 2, date_part('epoch', r."time")::bigint / $1
+), counted AS MATERIALIZED (
+    SELECT s.iface, s.ingress, array_agg(s.bits) AS rates, array_agg(s.weight) AS weights, min(s.weight) AS least, max(s.weight) AS most,
+           greatest($2 - sum(s.weight), 0)::bigint AS without, max(s.seconds) AS seconds, max(s.bits) AS maximum, sum(s.bits * s.weight) AS bits
+    FROM slot s GROUP BY 1, 2
 ), side AS (
     SELECT i.iface, d.ingress
-    FROM (SELECT s.iface FROM slot s UNION SELECT k.name FROM lastfluss._interfaces() k WHERE k.name = $5) i
+    FROM (SELECT c.iface FROM counted c UNION SELECT k.name FROM lastfluss._interfaces() k WHERE k.name = $5) i
     CROSS JOIN (VALUES (true), (false)) d(ingress)
-), counted AS (
-    SELECT s.iface, s.ingress, $2 AS slots, greatest($2 - coalesce(sum(o.weight), 0), 0)::bigint AS without,
-           max(o.seconds) AS seconds, max(o.bits) AS maximum, sum(o.bits * o.weight) AS bits
-    FROM side s LEFT JOIN slot o ON o.iface IS NOT DISTINCT FROM s.iface AND o.ingress = s.ingress
-    GROUP BY 1, 2
-), ordered AS (
-    SELECT s.iface, s.ingress, s.bits, sum(s.weight) OVER (PARTITION BY s.iface, s.ingress ORDER BY s.bits ROWS UNBOUNDED PRECEDING) AS place FROM slot s
 ), ranked AS (
-    SELECT c.*, CASE WHEN $4 = 'zero' THEN c.slots ELSE c.slots - c.without END AS n, CASE WHEN $4 = 'zero' THEN c.without ELSE 0 END AS zeros FROM counted c
+    SELECT n.*, ceil($3 * n.n) - CASE WHEN $4 = 'zero' THEN n.without ELSE 0 END AS place
+    FROM (SELECT s.iface, s.ingress, c.rates, c.weights, c.least, c.most, coalesce(c.without, $2) AS without, c.seconds, c.maximum, coalesce(c.bits, 0) AS bits,
+                 CASE WHEN $4 = 'zero' THEN $2 ELSE $2 - coalesce(c.without, $2) END AS n
+          FROM side s LEFT JOIN counted c ON c.iface IS NOT DISTINCT FROM s.iface AND c.ingress = s.ingress) n
 )
-SELECT r.iface, r.ingress, round(v.bits), lastfluss.units(v.bits), round(coalesce(r.bits, 0) / nullif(r.n, 0)),
+SELECT r.iface, r.ingress, round(v.bits), lastfluss.units(v.bits), round(r.bits / nullif(r.n, 0)),
        round(CASE WHEN r.n > 0 THEN coalesce(r.maximum, 0) END), r.n, r.without, make_interval(secs => coalesce(r.seconds, $1))
 FROM ranked r
-CROSS JOIN LATERAL (SELECT CASE WHEN r.n > 0 THEN coalesce(min(o.bits) FILTER (WHERE o.place >= ceil($3 * r.n) - r.zeros AND ceil($3 * r.n) > r.zeros), 0) END AS bits
-                    FROM ordered o WHERE o.iface IS NOT DISTINCT FROM r.iface AND o.ingress = r.ingress) v
+CROSS JOIN LATERAL (
+    -- The lowest are those without rows.  A row may stand for several slots.
+    SELECT CASE WHEN r.n <= 0 THEN NULL WHEN r.place <= 0 THEN 0
+                WHEN r.least = r.most THEN (SELECT o.bits FROM unnest(r.rates) o(bits) ORDER BY 1 LIMIT 1 OFFSET ceil(r.place / r.most) - 1)
+                ELSE (SELECT min(o.bits) FROM (SELECT u.bits, sum(u.weight) OVER (ORDER BY u.bits ROWS UNBOUNDED PRECEDING) AS place
+                                               FROM unnest(r.rates, r.weights) u(bits, weight)) o WHERE o.place >= r.place) END AS bits
+    OFFSET 0) v   -- once for both columns
 ORDER BY 1, 2 DESC$$,
-        lastfluss._rows(to_timestamp(first_), to_timestamp(last_), length, CASE WHEN a_iface IS NOT NULL THEN ARRAY[a_iface] END, by_columns => '{iface,ingress}'))
+        lastfluss._rows(to_timestamp(first_), to_timestamp(last_), length, CASE WHEN a_iface IS NOT NULL THEN ARRAY[a_iface] END, by_columns => '{iface,ingress}', grouped => false))
     USING length, (last_ - first_) / length, a_p::numeric, a_missing, a_iface;
 END;
 $_$;
@@ -1983,6 +2015,7 @@ CREATE FUNCTION lastfluss.peering_candidates(since interval DEFAULT '7 days', n 
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 DECLARE
     begins    timestamptz := lastfluss._begins($1, $3, $4);
@@ -2011,7 +2044,7 @@ SELECT ARRAY(SELECT r.remote_asn FROM (%s) r
              GROUP BY 1 HAVING sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) > 0
                 AND coalesce(sum(r.bytes) FILTER (WHERE r.iface <> ALL ($1)), 0) <= $4 * sum(r.bytes)
              ORDER BY sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) DESC, 1 LIMIT $2)$$,
-        lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,remote_asn}'))
+        lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,remote_asn}', grouped => false))
     INTO found USING transits, $2, lastfluss._own_asn(), $5;
 
     RETURN QUERY EXECUTE format($$
@@ -2369,16 +2402,13 @@ DECLARE
     first_ bigint := ceil(extract(epoch FROM $1));
     last_  bigint := ceil(extract(epoch FROM $2));
     needed text[] := $6 || CASE WHEN $4 IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END || CASE WHEN $5 IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END;
-    parts  text[] := ARRAY[format('SELECT r.iface, r.ingress, r.remote_asn, r.local_asn, r.bytes::numeric AS bytes FROM (%s) r',
-                                  lastfluss._rows($1, $2, NULL, $3, $4, $5, by_columns => $6))];
+    parts  text[];
     edge   record;
 BEGIN
     -- Retention may have left rows at either end that reach beyond it: only those that begin in the range are in there, and whole.
     FOR edge IN
         SELECT e.at, p.seconds, e.part
-        FROM lastfluss._pieces($1, $2, NULL, false, NOT needed && '{remote_asn,local_asn}',
-                 CASE WHEN needed @> '{remote_asn}' AND NOT needed && '{local_asn,family}' THEN 'remote'
-                      WHEN needed @> '{local_asn}' AND NOT needed && '{remote_asn,family}' THEN 'local' END) p
+        FROM lastfluss._pieces($1, $2, NULL, false, lastfluss._sums(needed)) p
         CROSS JOIN LATERAL (VALUES (p.begins - p.begins % p.seconds, p.begins = first_ AND p.begins % p.seconds <> 0, least(p.begins - p.begins % p.seconds + p.seconds, last_) - first_),
                                    (p.ends - p.ends % p.seconds, p.ends = last_ AND p.ends % p.seconds <> 0 AND p.ends - p.ends % p.seconds >= p.begins, last_ - p.seconds - (p.ends - p.ends % p.seconds))) e(at, here, part)
         WHERE p.kind NOT IN ('table', 'live') AND e.here
@@ -2386,19 +2416,21 @@ BEGIN
         parts := parts || format('SELECT r.iface, r.ingress, r.remote_asn, r.local_asn, r.bytes * %s::numeric / %s FROM (%s) r', edge.part, edge.seconds,
             lastfluss._rows(to_timestamp(edge.at), to_timestamp(edge.at + edge.seconds), edge.seconds, $3, $4, $5, by_columns => $6, live => false));
     END LOOP;
-    RETURN array_to_string(parts, E'\nUNION ALL ');
+    RETURN format('SELECT r.iface, r.ingress, r.remote_asn, r.local_asn, r.bytes%s AS bytes FROM (%s) r', CASE WHEN parts IS NOT NULL THEN '::numeric' END,
+                  lastfluss._rows($1, $2, NULL, $3, $4, $5, by_columns => $6, grouped => false))
+           || coalesce(E'\nUNION ALL ' || array_to_string(parts, E'\nUNION ALL '), '');
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss._graph_rows(timestamptz, timestamptz, text[], bigint[], bigint[], text[]) IS
 'the statement that reads the traffic of a range, as lastfluss._rows() without a step; of rows that are coarser than what is asked for, as retention has left them, and reach beyond it, their part';
 
-CREATE FUNCTION lastfluss._graph_begins(since timestamptz, until timestamptz, step bigint, totals boolean) RETURNS timestamptz LANGUAGE sql STABLE
+CREATE FUNCTION lastfluss._graph_begins(since timestamptz, until timestamptz, step bigint, sums text[]) RETURNS timestamptz LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT to_timestamp(f.first - coalesce((SELECT max(f.first % s.seconds) FROM lastfluss._pieces($1, $2, $3, false, $4) s WHERE s.begins = f.first), 0))
     FROM (SELECT floor(extract(epoch FROM $1))::bigint / $3 * $3 AS first) f;
 $$;
-COMMENT ON FUNCTION lastfluss._graph_begins(timestamptz, timestamptz, bigint, boolean) IS
+COMMENT ON FUNCTION lastfluss._graph_begins(timestamptz, timestamptz, bigint, text[]) IS
 'the begin of the first row that reaches into a range, where retention has left only rows that are coarser than the step; otherwise that of the first bucket';
 
 CREATE FUNCTION lastfluss._health_table() RETURNS regclass
@@ -2433,6 +2465,7 @@ CREATE FUNCTION lastfluss.graph(since timestamptz, until timestamptz, step inter
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off   -- compiling would take longer than the query
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2458,7 +2491,8 @@ DECLARE
     p       double precision;
     coarse  record;
     whole   text := 'SELECT NULL::bigint AS at, NULL::boolean AS ingress, NULL::numeric AS bytes WHERE false';
-    spread  text := 'SELECT extract(epoch FROM r."time")::bigint AS at, 1::numeric AS part';
+    spread  text := 'SELECT date_part(''epoch'', r."time")::bigint AS at';
+    part    text := '';
     running text := 'SELECT NULL::bigint AS at WHERE false';
     health  regclass := lastfluss._health_table();
 BEGIN
@@ -2521,10 +2555,12 @@ BEGIN
     grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
     -- A row that stands for more than the step, or for no part of it, is laid over the buckets that it reaches into.
     SELECT count(*) > 0 AS there, max(s.seconds) FILTER (WHERE s.begins = first_) AS first INTO coarse
-    FROM lastfluss._pieces(to_timestamp(first_), $2, grain, false, $4 NOT LIKE '%asn' AND remotes IS NULL AND locals IS NULL) s WHERE step_ % s.seconds <> 0;
+    FROM lastfluss._pieces(to_timestamp(first_), $2, grain, false,
+             lastfluss._sums(columns || CASE WHEN remotes IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END || CASE WHEN locals IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END)) s WHERE step_ % s.seconds <> 0;
     IF coarse.there THEN
         spread := 'SELECT greatest(b, t) AS at, CASE WHEN $1 % r.seconds = 0 THEN 1 ELSE (least(b + $1, t + r.seconds) - greatest(b, t))::numeric / r.seconds END AS part'
-                  ' FROM (SELECT extract(epoch FROM r."time")::bigint AS t) e, generate_series(t / $1 * $1, t + CASE WHEN $1 % r.seconds = 0 THEN 0 ELSE r.seconds - 1 END, $1) AS b';
+                  ' FROM (SELECT date_part(''epoch'', r."time")::bigint AS t) e, generate_series(t / $1 * $1, t + CASE WHEN $1 % r.seconds = 0 THEN 0 ELSE r.seconds - 1 END, $1) AS b';
+        part := ' * s.part';
     END IF;
     -- The first one may begin before the range.
     begins := to_timestamp(first_ - coalesce(first_ % coarse.first, 0));
@@ -2533,11 +2569,16 @@ BEGIN
     END IF;
     names := lastfluss._graph_names($6, $7, listed, $2);
     rows := format('SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%s) r',
-                   lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => columns || '{ingress}'));
+                   lastfluss._rows(begins, $2, grain, names, remotes, locals, CASE WHEN grain < step_ THEN shown END, by_columns => columns || '{ingress}', grouped => false));
+    IF grain < step_ AND shown IS NOT NULL THEN
+        -- Of the other direction it matters only which series it has.
+        rows := format('%s UNION ALL SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, NULL::real, r.seconds FROM (%s) r',
+                       rows, lastfluss._rows(begins, $2, step_, names, remotes, locals, NOT shown, by_columns => columns || '{ingress}'));
+    END IF;
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
         EXECUTE format('SELECT ARRAY(SELECT r.%1$I FROM (%2$s) r WHERE r.%1$I IS NOT NULL GROUP BY 1 ORDER BY sum(r.bytes) DESC, 1 LIMIT $1)',
-                       columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns))
+                       columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns, grouped => false))
         INTO top USING greatest($10, 0);
         rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
                        ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
@@ -2548,18 +2589,19 @@ BEGIN
                        columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
     END IF;
     IF what = 'share' THEN
-        whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes * s.part) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
-                        lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}'), spread);
+        whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes%s) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
+                        part, lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}', grouped => false), spread);
     END IF;
     IF health IS NOT NULL THEN
-        running := format('SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at FROM %s h'
-                          ' WHERE h.host IS NULL AND h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1', health);
+        -- Of each bucket the first row that is found is enough.
+        running := format('SELECT b.at FROM generate_series($2, $3 - 1, $1) AS b(at) WHERE EXISTS (SELECT FROM %s h'
+                          ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3)))', health);
     END IF;
 
     RETURN QUERY EXECUTE format($$
 WITH cell AS MATERIALIZED (
     SELECT s.at AS exact, s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed,
-           sum(r.bytes * s.part) AS bytes, sum(r.packets * s.part) AS packets, sum(r.flows * s.part) AS flows, sum(r.peak::float8) AS peak
+           sum(r.bytes%8$s) AS bytes%9$s
     FROM (%2$s) r
     LEFT JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
     CROSS JOIN LATERAL (%7$s) s
@@ -2590,7 +2632,9 @@ WITH cell AS MATERIALIZED (
 SELECT to_timestamp(d.at), d.label || CASE WHEN d.ingress THEN ' in' ELSE ' out' END, sum(d.amount)
 FROM drawn d GROUP BY d.at, d.label, d.ingress
 ORDER BY 1, 2$$,
-        key, rows, whole, amount, running, label, spread)
+        key, rows, whole, amount, running, label, spread, part,
+        CASE what WHEN 'packets' THEN format(', sum(r.packets%s) AS packets', part) WHEN 'flows' THEN format(', sum(r.flows%s) AS flows', part)
+                  WHEN 'peak' THEN ', sum(r.peak::float8) AS peak' ELSE '' END)
     USING step_, first_, last_, shown, what, top;
 END;
 $_$;
@@ -2608,12 +2652,13 @@ CREATE FUNCTION lastfluss.graph_interfaces(since timestamptz, until timestamptz,
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
     until_  timestamptz := least($2, to_timestamp(lastfluss._graph_over()));
     step_   bigint := least(lastfluss._step(until_ - $1, NULL), lastfluss._step(NULL, CASE WHEN until_ - $1 > CASE WHEN $5 IS NULL THEN interval '40 days' ELSE '2 days' END THEN interval '1 hour' ELSE '5 min' END));
-    begins  timestamptz := lastfluss._graph_begins($1, until_, step_, $5 IS NULL);
+    begins  timestamptz := lastfluss._graph_begins($1, until_, step_, lastfluss._sums(CASE WHEN $5 IS NULL THEN '{}' ELSE '{remote_asn}' END::text[]));
     names   text[] := lastfluss._graph_names($4, $3, begins, until_);
     remotes bigint[] := CASE WHEN $5 IS NOT NULL THEN ARRAY[$5] END;
 BEGIN
@@ -2630,7 +2675,7 @@ SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_
 FROM total t LEFT JOIN peak p ON p.iface IS NOT DISTINCT FROM t.iface LEFT JOIN lastfluss._graph_interfaces() i ON i.name = t.iface
 ORDER BY t.bytes_in::numeric + t.bytes_out DESC, 1$$,
         lastfluss._graph_rows($1, until_, names, remotes, by_columns => '{iface,ingress}'),
-        lastfluss._rows(begins, until_, step_, names, remotes, by_columns => '{iface,ingress}'))
+        lastfluss._rows(begins, until_, step_, names, remotes, by_columns => '{iface,ingress}', grouped => false))
     USING extract(epoch FROM until_ - $1)::float8;
 END;
 $_$;
@@ -2643,6 +2688,7 @@ CREATE FUNCTION lastfluss.graph_top(since timestamptz, until timestamptz, by tex
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2688,6 +2734,7 @@ CREATE FUNCTION lastfluss.graph_search(search text, since timestamptz, until tim
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2721,6 +2768,7 @@ CREATE FUNCTION lastfluss.graph_peering(since timestamptz, until timestamptz, n 
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2760,6 +2808,7 @@ CREATE FUNCTION lastfluss.graph_health(since timestamptz, until timestamptz, ste
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2775,15 +2824,17 @@ BEGIN
         last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
     END IF;
     RETURN QUERY EXECUTE format($$
-WITH seen AS MATERIALIZED (
-    SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, coalesce(host(h.host), 'collector') AS host,
+WITH exact AS MATERIALIZED (
+    SELECT date_part('epoch', h."time")::bigint / $1 * $1 AS at, h.host,
            sum(h.datagrams) AS datagrams, sum(h.records) AS records, sum(h.lost) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
            sum(h.unmatched) AS unmatched, sum(h.unknown_sampling) AS unknown_sampling, sum(h.late_bytes) AS late_bytes
     FROM %s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1, 2
+), seen AS (
+    SELECT e.*, coalesce(host(e.host), 'collector') AS name FROM exact e
 )
-SELECT to_timestamp(b.at), n.host, s.datagrams::float8 / b.seconds, s.records::float8 / b.seconds, s.lost::float8 / b.seconds, s.dropped::float8 / b.seconds,
+SELECT to_timestamp(b.at), n.name, s.datagrams::float8 / b.seconds, s.records::float8 / b.seconds, s.lost::float8 / b.seconds, s.dropped::float8 / b.seconds,
        s.undecoded::float8 / b.seconds, s.unmatched::float8 / b.seconds, s.unknown_sampling::float8 / b.seconds, s.late_bytes::float8 / b.seconds
-FROM (SELECT g.at, least($1, $3 - g.at) AS seconds FROM generate_series($2, $3 - 1, $1) AS g(at)) b CROSS JOIN (SELECT DISTINCT seen.host FROM seen) n LEFT JOIN seen s ON s.at = b.at AND s.host = n.host
+FROM (SELECT g.at, least($1, $3 - g.at) AS seconds FROM generate_series($2, $3 - 1, $1) AS g(at)) b CROSS JOIN (SELECT DISTINCT seen.name FROM seen) n LEFT JOIN seen s ON s.at = b.at AND s.name = n.name
 ORDER BY 1, 2$$, health)
     USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, last_;
 END;
@@ -2805,6 +2856,7 @@ CREATE FUNCTION lastfluss.losses(since timestamptz, until timestamptz, step inte
 RETURNS SETOF record LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
+SET work_mem = '64MB'
 AS $_$
 #variable_conflict use_column
 DECLARE
@@ -2948,8 +3000,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
-        'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_column', '_is_among', '_may_read',
-        '_step', '_pieces', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
+        'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_is_among', '_may_read',
+        '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',

@@ -131,6 +131,14 @@ partition_try_columnstore(const char *table, const TableLayout *layout, const ch
 	CurrentResourceOwner = owner;
 }
 
+/* Without a key, a publication FOR ALL TABLES would keep us from doing buckets again. */
+static void
+partition_identify(const char *table, const TableLayout *layout)
+{
+	if (layout->constraint[0] == '\0')
+		table_run(psprintf("ALTER TABLE %s REPLICA IDENTITY FULL", table));
+}
+
 static void
 partition_create_parent(const char *table, const char *columns, const TableLayout *layout)
 {
@@ -146,8 +154,10 @@ partition_create_parent(const char *table, const char *columns, const TableLayou
 		partition_try_columnstore(table, layout, timescale);
 	}
 	else
-		/* Rows come in the order of time, so that this index stays tiny. */
-		table_run(psprintf("CREATE INDEX ON %s USING brin (\"time\")", table));
+		/* Rows come in the order of time, so that a BRIN index stays tiny. */
+		table_run(psprintf("CREATE INDEX ON %s USING %s (\"time\")", table,
+						   layout->exact_index ? "btree" : "brin"));
+	partition_identify(table, layout);
 }
 
 void
@@ -300,16 +310,17 @@ partition_end(TableWidth width, TimestampTz start)
  * make all others wait.
  */
 static void
-partition_create(Oid table, const char *base, TableWidth width, TimestampTz start)
+partition_create(Oid table, const char *base, const TableLayout *layout, TimestampTz start)
 {
 	const char *schema = get_namespace_name(get_rel_namespace(table));
 	const char *parent = quote_qualified_identifier(schema, get_rel_name(table));
 	const char *from = partition_day_text(start);
-	const char *to = partition_day_text(partition_end(width, start));
+	const char *to = partition_day_text(partition_end(layout->width, start));
 	const char *name = quote_qualified_identifier(schema, partition_name(base, from));
 
 	/* Since 17 ATTACH gives it the parent's identity, and refuses one of its own. */
 	table_run(psprintf("CREATE TABLE %s (LIKE %s INCLUDING ALL EXCLUDING COMMENTS EXCLUDING IDENTITY)", name, parent));
+	partition_identify(name, layout);
 	table_run(psprintf("ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM ('%s 00:00:00+00') TO ('%s 00:00:00+00')",
 					   parent, name, from, to));
 }
@@ -345,7 +356,7 @@ partition_ensure_named(Oid table, const char *name, const TableLayout *layout, T
 	if (!partition_is_missing(table, time, RowExclusiveLock) ||
 		!partition_is_missing(table, time, ShareUpdateExclusiveLock))
 		return false;
-	partition_create(table, name, layout->width, partition_start(layout->width, time));
+	partition_create(table, name, layout, partition_start(layout->width, time));
 	return true;
 }
 

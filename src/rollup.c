@@ -17,11 +17,12 @@
  * all of it.  Late rows of traffic before its kept_from are alone there: they are
  * added to the buckets, and dropped (rollup_add_late()).
  *
- * Most graphs are of interfaces, which thousands of ASNs have rows for.  So beside
- * each rollup lies one with its sums by interface, direction and family, filled in
- * the same transaction as the buckets that it is made from.  And where traffic is
- * told apart by two ASNs, both of which have many values, lists of one would read a
- * row for each pair: so hours and days have sums by interface, direction and either.
+ * Most graphs are of interfaces, which thousands of ASNs have rows for, or of an ASN
+ * on one side, which has a row for each of those on the other side.  So beside each
+ * rollup lie tables with its sums by interface, direction and family, and by these and
+ * either ASN, filled in the same transaction as the buckets that they are made from.
+ * A list over a year would still read each ASN's 365 days: so the sums of days have
+ * sums by week, without families.
  */
 #include "postgres.h"
 
@@ -45,8 +46,9 @@
 #define ROLLUP_MAX_EMPTY	10000	/* in one that has none */
 #define ROLLUP_STEP_MS		500 /* what a step should take */
 
-/* The buckets' origin: any multiple of a day, UTC. */
-#define ROLLUP_ORIGIN		"'2000-01-01 00:00:00+00'"
+/* Buckets lie at multiples of their length since 1970, UTC, as traffic() has them. */
+#define ROLLUP_ORIGIN		"'1970-01-01 00:00:00+00'"
+#define ROLLUP_ORIGIN_TIME	(-(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
 typedef struct RollupType
 {
@@ -57,7 +59,10 @@ typedef struct RollupType
 	RollupLevel base;			/* of sums beside a level; else ROLLUP_RAW */
 	const char *key;			/* their columns beside "time" */
 	const char *indexed;		/* column, or NULL */
+	RollupLevel source;			/* what sums are made from */
 } RollupType;
+
+#define ROLLUP_TOTAL_KEY	"iface, ingress, family"
 
 static const RollupType rollup_types[] = {
 	[ROLLUP_RAW] = {"raw", 0, TABLE_DAY},
@@ -68,19 +73,27 @@ static const RollupType rollup_types[] = {
 	[ROLLUP_1D] = {"1d", 86400, TABLE_YEAR, "sums of traffic by day (UTC); made by lastfluss, see lastfluss.rollups",
 	ROLLUP_RAW, NULL, "remote_asn"},
 	[ROLLUP_5M_TOTAL] = {"5m_total", 300, TABLE_MONTH, "sums of interfaces by 5 minutes, without ASNs; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_5M, "iface, ingress, family"},
+	ROLLUP_5M, ROLLUP_TOTAL_KEY, NULL, ROLLUP_5M},
 	[ROLLUP_1H_TOTAL] = {"1h_total", 3600, TABLE_YEAR, "sums of interfaces by hour, without ASNs; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1H, "iface, ingress, family"},
+	ROLLUP_1H, ROLLUP_TOTAL_KEY, NULL, ROLLUP_1H},
 	[ROLLUP_1D_TOTAL] = {"1d_total", 86400, TABLE_YEAR, "sums of interfaces by day (UTC), without ASNs; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1D, "iface, ingress, family"},
+	ROLLUP_1D, ROLLUP_TOTAL_KEY, NULL, ROLLUP_1D},
+	[ROLLUP_5M_REMOTE] = {"5m_remote", 300, TABLE_WEEK, "sums of interfaces and remote ASNs by 5 minutes; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_5M, ROLLUP_TOTAL_KEY ", remote_asn", "remote_asn", ROLLUP_5M},
 	[ROLLUP_1H_REMOTE] = {"1h_remote", 3600, TABLE_MONTH, "sums of interfaces and remote ASNs by hour; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1H, "iface, ingress, remote_asn", "remote_asn"},
+	ROLLUP_1H, ROLLUP_TOTAL_KEY ", remote_asn", "remote_asn", ROLLUP_1H},
 	[ROLLUP_1D_REMOTE] = {"1d_remote", 86400, TABLE_YEAR, "sums of interfaces and remote ASNs by day (UTC); made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn"},
+	ROLLUP_1D, ROLLUP_TOTAL_KEY ", remote_asn", "remote_asn", ROLLUP_1D},
+	[ROLLUP_5M_LOCAL] = {"5m_local", 300, TABLE_WEEK, "sums of interfaces and local ASNs by 5 minutes; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_5M, ROLLUP_TOTAL_KEY ", local_asn", "local_asn", ROLLUP_5M},
 	[ROLLUP_1H_LOCAL] = {"1h_local", 3600, TABLE_MONTH, "sums of interfaces and local ASNs by hour; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1H, "iface, ingress, local_asn", "local_asn"},
+	ROLLUP_1H, ROLLUP_TOTAL_KEY ", local_asn", "local_asn", ROLLUP_1H},
 	[ROLLUP_1D_LOCAL] = {"1d_local", 86400, TABLE_YEAR, "sums of interfaces and local ASNs by day (UTC); made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1D, "iface, ingress, local_asn", "local_asn"}
+	ROLLUP_1D, ROLLUP_TOTAL_KEY ", local_asn", "local_asn", ROLLUP_1D},
+	[ROLLUP_1W_REMOTE] = {"1w_remote", 604800, TABLE_YEAR, "sums of interfaces and remote ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn", ROLLUP_1D_REMOTE},
+	[ROLLUP_1W_LOCAL] = {"1w_local", 604800, TABLE_YEAR, "sums of interfaces and local ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, local_asn", "local_asn", ROLLUP_1D_LOCAL}
 };
 
 /* How many buckets the next step of a level takes. */
@@ -110,9 +123,20 @@ static TimestampTz
 rollup_floor(TimestampTz time, int seconds)
 {
 	int64		step = seconds * USECS_PER_SEC;
-	int64		rest = time % step;
+	int64		rest;
 
+	if (TIMESTAMP_IS_NOBEGIN(time))
+		return time;
+	rest = (time - ROLLUP_ORIGIN_TIME) % step;
 	return time - (rest < 0 ? rest + step : rest);
+}
+
+/* The first one that starts there or later. */
+static TimestampTz
+rollup_ceil(TimestampTz time, int seconds)
+{
+	return TIMESTAMP_IS_NOBEGIN(time) ? time :
+		rollup_floor(time + seconds * USECS_PER_SEC - 1, seconds);
 }
 
 static const char *
@@ -368,7 +392,8 @@ rollup_note_dropped(Oid traffic, RollupLevel level, TimestampTz until)
 static TableLayout
 rollup_layout(RollupLevel level)
 {
-	TableLayout layout = *traffic_rollup_layout();
+	TableLayout layout = level < ROLLUP_FIRST_SUM ? *traffic_rollup_layout() :
+		*traffic_sum_layout(rollup_types[level].indexed);
 
 	layout.comment = rollup_types[level].comment;
 	layout.width = rollup_types[level].width;
@@ -734,28 +759,54 @@ rollup_sum_prepare(Rollups *rollups, RollupLevel sum, TimestampTz since)
 static void
 rollup_sum_replace(Oid table, RollupLevel sum, const char *source, TimestampTz since, TimestampTz until)
 {
+	const RollupType *type = &rollup_types[sum];
 	const char *name = rollup_table_name(table);
-	const char *key = rollup_types[sum].key;
 
 	table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
 					   name, rollup_time(since), rollup_time(until)));
-	table_run(psprintf("INSERT INTO %s (\"time\", bandwidth, %s, bytes, packets, flows, peak)"
-					   " SELECT \"time\", sum(bandwidth::float8)::real, %s, " ROLLUP_SUMS ", sum(bandwidth::float8)::real"
-					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY \"time\", %s ORDER BY \"time\", %s%s",
-					   name, key, key, source, rollup_time(since), rollup_time(until), key,
-					   rollup_types[sum].indexed ? psprintf("%s, ", rollup_types[sum].indexed) : "", key));
+	table_run(psprintf("INSERT INTO %s (\"time\", %s, bytes, packets, flows)"
+					   " SELECT %s, %s, " ROLLUP_SUMS
+					   " FROM %s WHERE \"time\" >= %s AND \"time\" < %s GROUP BY 1, %s ORDER BY 1, %s%s",
+					   name, type->key, rollup_bucket(sum), type->key, source,
+					   rollup_time(since), rollup_time(until), type->key,
+					   type->indexed ? psprintf("%s, ", type->indexed) : "", type->key));
 }
 
-/* Whole buckets, of which the rollup has just got the rows. */
+/*
+ * Of buckets that are longer than those of what they are made from: those that these
+ * are in, as far as they are over.  Of others it has no more than what that has.
+ */
+static void
+rollup_sum_whole(Rollups *rollups, RollupLevel sum, TimestampTz *since, TimestampTz *until)
+{
+	int			step = rollup_types[sum].step;
+	const RollupState *source = &rollups->states[rollup_types[sum].source];
+	RollupState *state = &rollups->states[sum];
+	TimestampTz first = rollup_ceil(Max(source->complete_from, source->kept_from), step);
+
+	if (state->complete_from < first && OidIsValid(state->relation))
+	{
+		state->complete_from = first;
+		state->complete_until = Max(state->complete_until, first);
+		rollup_save_state(rollups, sum);
+	}
+	*since = Max(rollup_floor(*since, step), first);
+	*until = Min(rollup_ceil(*until, step), rollup_floor(source->complete_until, step));
+}
+
+/* Whole buckets, of which its source has just got the rows. */
 static void
 rollup_sum_fill(Rollups *rollups, RollupLevel sum, TimestampTz since, TimestampTz until)
 {
-	Oid			source = rollups->states[rollup_types[sum].base].relation;
+	const RollupType *type = &rollup_types[sum];
+	Oid			source = rollups->states[type->source].relation;
 	RollupState *state = &rollups->states[sum];
 	TableUser	before;
 
+	if (type->step != rollup_types[type->source].step)
+		rollup_sum_whole(rollups, sum, &since, &until);
 	rollup_sum_prepare(rollups, sum, since);
-	since = Max(since, Max(state->complete_from, state->kept_from));
+	since = Max(since, rollup_ceil(Max(state->complete_from, state->kept_from), type->step));
 	if (since >= until)
 		return;
 	rollup_check_owner(state->relation, table_owner(rollups->traffic));
@@ -951,20 +1002,37 @@ rollup_note_above(const Rollups *rollups, RollupLevel level, TimestampTz since, 
 		rollup_insert_note(rollups->traffic, level + 1, bucket);
 }
 
+/* The same for a sum that had all of it so far; a bucket of its may have begun before. */
+static void
+rollup_sum_begin_earlier(Rollups *rollups, RollupLevel sum, TimestampTz since, TimestampTz before)
+{
+	int			step = rollup_types[sum].step;
+	RollupState *state = &rollups->states[sum];
+	RollupLevel source = rollup_types[sum].source;
+
+	if (state->complete_from != rollup_ceil(before, step))
+		return;
+	state->complete_from = rollup_ceil(since, step);
+	if (step == rollup_types[source].step)
+		return;
+	state->complete_until = Min(state->complete_until, rollup_floor(rollups->states[source].complete_until, step));
+	state->complete_until = Max(state->complete_until, state->complete_from);
+	rollup_sum_fill(rollups, sum, before, before + 1);
+}
+
 /* Rows before the first ones (an old capture, say): there is nothing between. */
 static void
 rollup_begin_earlier(Rollups *rollups, RollupLevel level, TimestampTz since)
 {
 	RollupState *state = &rollups->states[level];
+	TimestampTz before = state->complete_from;
 
-	if (since >= state->complete_from)
+	if (since >= before)
 		return;
 	for (RollupLevel sum = ROLLUP_FIRST_SUM; sum < ROLLUP_COUNT; sum++)
 	{
-		/* So far it had all of it. */
-		if (rollup_types[sum].base == level &&
-			rollups->states[sum].complete_from == state->complete_from)
-			rollups->states[sum].complete_from = since;
+		if (rollup_types[sum].base == level)
+			rollup_sum_begin_earlier(rollups, sum, since, before);
 	}
 	state->complete_from = since;
 	rollup_save_state(rollups, level);

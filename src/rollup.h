@@ -20,10 +20,15 @@ typedef enum RollupLevel
 	ROLLUP_5M_TOTAL,
 	ROLLUP_1H_TOTAL,
 	ROLLUP_1D_TOTAL,
+	ROLLUP_5M_REMOTE,
 	ROLLUP_1H_REMOTE,
 	ROLLUP_1D_REMOTE,
+	ROLLUP_5M_LOCAL,
 	ROLLUP_1H_LOCAL,
 	ROLLUP_1D_LOCAL,
+	/* And of days by week, for lists over a year. */
+	ROLLUP_1W_REMOTE,
+	ROLLUP_1W_LOCAL,
 	ROLLUP_COUNT
 } RollupLevel;
 

@@ -15,31 +15,35 @@
 #include "table.h"
 #include "traffic.h"
 
+#define TRAFFIC_COLUMN_BANDWIDTH \
+	{"bandwidth", "real NOT NULL", \
+	"mean bandwidth of the interval in bit/s: bytes * 8 / period", TABLE_FLOAT4}
+#define TRAFFIC_COLUMN_IFACE \
+	{"iface", "text", "name of the interface", TABLE_TEXT}
+#define TRAFFIC_COLUMN_INGRESS \
+	{"ingress", "boolean NOT NULL", \
+	"true: entered through the interface, remote AS is the source; false: left through it, remote AS is the destination", TABLE_BOOL}
+#define TRAFFIC_COLUMN_REMOTE_ASN \
+	{"remote_asn", "bigint", "AS on the far side; 0: unknown; null: all the others", TABLE_INT8}
+#define TRAFFIC_COLUMN_LOCAL_ASN \
+	{"local_asn", "bigint", "AS on our side; 0: unknown; null: all the others", TABLE_INT8}
+#define TRAFFIC_COLUMN_FAMILY \
+	{"family", "smallint", "4 or 6: version of IP; null: unknown", TABLE_INT2}
+#define TRAFFIC_COLUMNS_COUNTED \
+	{"bytes", "bigint", "octets, multiplied by the sampling rate", TABLE_INT8}, \
+	{"packets", "bigint", "packets, multiplied by the sampling rate", TABLE_INT8}, \
+	{"flows", "bigint", \
+	"flow records, not multiplied; one that lasted over several intervals counts in that of its largest part", TABLE_INT8}
+
 /* The original's columns first. */
 static const TableColumn traffic_columns[] = {
-	{"bandwidth", "real NOT NULL",
-	"mean bandwidth of the interval in bit/s: bytes * 8 / period", TABLE_FLOAT4},
-	{"iface", "text",
-	"name of the interface", TABLE_TEXT},
-	{"ingress", "boolean NOT NULL",
-		"true: entered through the interface, remote AS is the source; false: left through it, remote AS is the destination",
-	TABLE_BOOL},
-	{"remote_asn", "bigint",
-	"AS on the far side; 0: unknown; null: all the others", TABLE_INT8},
-	{"local_asn", "bigint",
-	"AS on our side; 0: unknown; null: all the others", TABLE_INT8},
-	{"family", "smallint",
-	"4 or 6: version of IP; null: unknown", TABLE_INT2},
-	{"bytes", "bigint",
-	"octets, multiplied by the sampling rate", TABLE_INT8},
-	{"packets", "bigint",
-	"packets, multiplied by the sampling rate", TABLE_INT8},
-	{"flows", "bigint",
-		"flow records, not multiplied; one that lasted over several intervals counts in that of its largest part",
-	TABLE_INT8},
-	{"peak", "real",
-		"largest bandwidth of an interval inside, in bit/s",
-	TABLE_FLOAT4}
+	TRAFFIC_COLUMN_BANDWIDTH,
+	TRAFFIC_COLUMN_IFACE,
+	TRAFFIC_COLUMN_INGRESS,
+	TRAFFIC_COLUMN_REMOTE_ASN,
+	TRAFFIC_COLUMN_LOCAL_ASN,
+	TRAFFIC_COLUMN_FAMILY,
+	TRAFFIC_COLUMNS_COUNTED
 };
 
 enum TrafficColumn
@@ -52,9 +56,34 @@ enum TrafficColumn
 	TRAFFIC_FAMILY,
 	TRAFFIC_BYTES,
 	TRAFFIC_PACKETS,
-	TRAFFIC_FLOWS,
-	TRAFFIC_COLUMNS				/* peak is of the rollups alone */
+	TRAFFIC_FLOWS
 };
+
+/*
+ * Millions of these are read for a list, most of them for ASN and bytes: the wide ones
+ * first, without gaps between them, and behind them the text, up to whose end a row has
+ * to be walked through.
+ */
+static const TableColumn traffic_rollup_columns[] = {
+	TRAFFIC_COLUMN_REMOTE_ASN,
+	TRAFFIC_COLUMN_LOCAL_ASN,
+	TRAFFIC_COLUMNS_COUNTED,
+	TRAFFIC_COLUMN_BANDWIDTH,
+	{"peak", "real", "largest bandwidth of an interval inside, in bit/s", TABLE_FLOAT4},
+	TRAFFIC_COLUMN_FAMILY,
+	TRAFFIC_COLUMN_INGRESS,
+	TRAFFIC_COLUMN_IFACE
+};
+
+#define TRAFFIC_SUM_COLUMNS \
+	TRAFFIC_COLUMNS_COUNTED, \
+	TRAFFIC_COLUMN_FAMILY, \
+	TRAFFIC_COLUMN_INGRESS, \
+	TRAFFIC_COLUMN_IFACE
+
+static const TableColumn traffic_total_columns[] = {TRAFFIC_SUM_COLUMNS};
+static const TableColumn traffic_remote_columns[] = {TRAFFIC_COLUMN_REMOTE_ASN, TRAFFIC_SUM_COLUMNS};
+static const TableColumn traffic_local_columns[] = {TRAFFIC_COLUMN_LOCAL_ASN, TRAFFIC_SUM_COLUMNS};
 
 static const TableLayout traffic_layout = {
 	.width = TABLE_DAY,
@@ -63,16 +92,30 @@ static const TableLayout traffic_layout = {
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
 	.columns = traffic_columns,
-	.column_count = TRAFFIC_COLUMNS
+	.column_count = lengthof(traffic_columns)
 };
 
+/* Nobody asks for a sum by its id, so that an index of these would be for nothing. */
 static const TableLayout traffic_rollup = {
 	.segments = "iface, ingress",
 	.first = "id bigserial, ",
-	.constraint = ", PRIMARY KEY (id, \"time\")",
-	.columns = traffic_columns,
-	.column_count = lengthof(traffic_columns)
+	.constraint = "",
+	.columns = traffic_rollup_columns,
+	.column_count = lengthof(traffic_rollup_columns)
 };
+
+#define TRAFFIC_SUM(sum_columns) { \
+	.segments = "iface, ingress", \
+	.first = "", \
+	.constraint = "", \
+	.exact_index = true, \
+	.columns = sum_columns, \
+	.column_count = lengthof(sum_columns) \
+}
+
+static const TableLayout traffic_total = TRAFFIC_SUM(traffic_total_columns);
+static const TableLayout traffic_remote = TRAFFIC_SUM(traffic_remote_columns);
+static const TableLayout traffic_local = TRAFFIC_SUM(traffic_local_columns);
 
 /* Microseconds since 1970: 1990. */
 #define TRAFFIC_EARLIEST	((int64) 631152000 * USECS_PER_SEC)
@@ -100,6 +143,14 @@ const TableLayout *
 traffic_rollup_layout(void)
 {
 	return &traffic_rollup;
+}
+
+const TableLayout *
+traffic_sum_layout(const char *asn)
+{
+	if (asn == NULL)
+		return &traffic_total;
+	return strcmp(asn, "remote_asn") == 0 ? &traffic_remote : &traffic_local;
 }
 
 Oid

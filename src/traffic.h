@@ -43,6 +43,9 @@ extern void traffic_ensure_partition(Oid table, const char *name, TimestampTz ti
 /* A rollup's columns: those of traffic, and "peak". */
 extern const struct TableLayout *traffic_rollup_layout(void);
 
+/* Those of sums beside a rollup: of interfaces alone (NULL), or by this ASN too. */
+extern const struct TableLayout *traffic_sum_layout(const char *asn);
+
 /* Inserts what is known of an interval's completeness; nothing with InvalidOid. */
 extern void traffic_health_write(Oid table, const IntervalCopy *interval);
 

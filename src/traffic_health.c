@@ -60,6 +60,7 @@ static const TableLayout health_layout = {
 	.comment = "how complete the intervals of traffic are: a row for each interval and exporter (for ten minutes also when it is silent), and one with host null that is always there while the collector runs",
 	.first = "",
 	.constraint = "",
+	.exact_index = true,
 	.columns = health_columns,
 	.column_count = lengthof(health_columns)
 };

@@ -18,14 +18,16 @@
 #   floods      v9: cost of what nobody wants
 #   others      nfcapd and nfacctd under the same load, where they are installed
 #
-# And what is not among all parts, as it takes half an hour and 31 GB:
+# And what is not among all parts, as it takes an hour and 31 GB:
 #
 #   make bench PARTS=answers DAYS=2
 #
 #   answers     how fast the answers and the dashboards' panels are over DAYS days (30) and
 #               a year, and what they take on the disk; beside the original importer's
 #               table and queries.  RUNS=5, COLD=1: how often;
-#               SPANS='1 30 365': days that panels show; ORIGINAL=no: without its queries; TIMESCALE=yes: in hypertables
+#               SPANS='1 30 365': days that panels show; ORIGINAL=no: without its queries;
+#               BOARDS='Interfaces|ASN': these dashboards alone; TIMESCALE=yes: in hypertables
+#   layout      what indexes and other orders of the rows would do, on copies of that
 #
 # Everything runs below a temporary directory: a private installation and server
 # (see lib.sh), which the generator (generator/) sends to.  Progress goes to
@@ -43,6 +45,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/bench_others.sh"
 # shellcheck source=src/test/bench_answers.sh
 . "$here/bench_answers.sh"
+# shellcheck source=src/test/bench_layout.sh
+. "$here/bench_layout.sh"
 checkout=$(cd "$here/../.." && pwd)
 
 all_parts='records formats loss flush memory keys exporters templates floods others'
@@ -419,9 +423,9 @@ check_parts()
 
 	for part in $parts
 	do
-		case " $all_parts answers " in
+		case " $all_parts answers layout " in
 			*" $part "*) ;;
-			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers" ;;
+			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers layout" ;;
 		esac
 	done
 	[ "$seconds" -ge 2 ] 2>/dev/null || die "SECONDS must be a number from 2 on"

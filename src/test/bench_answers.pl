@@ -6,7 +6,9 @@
 #
 # UNTIL is a Unix time.  Warm: of RUNS runs in one session, after one that is not
 # counted.  Cold: of COLD runs, each after COLD-COMMAND, in a session of its own.
-# Pages: blocks of 8 kB that a run reads, from the server's memory or not.
+# Where a panel has several queries, they run at the same time, as Grafana sends them;
+# it takes as long as the slowest.  Pages: blocks of 8 kB that all of them read, from the
+# server's memory or not.
 
 use strict;
 use warnings;
@@ -22,45 +24,62 @@ my ($connstr, $until, $days, $runs, $cold, $spans, $directory, $cold_command) = 
 my $day = 86400;
 my $span_of_all = $days * $day;
 
-sub psql
+# A script for psql in a session of its own: what is to be read of it.
+sub begin_psql
 {
 	my ($script) = @_;
 	my $pid = open2(my $out, my $in, 'psql', '-XqAt', '-F', "\t", '-v', 'ON_ERROR_STOP=1', '-d', $connstr, '-f', '-');
 
 	print $in $script;
 	close($in);
+	return [ $pid, $out, $script ];
+}
+
+sub end_psql
+{
+	my ($pid, $out, $script) = @{ $_[0] };
 	my @lines = <$out>;
+
 	waitpid($pid, 0);
 	die "failed: $script\n" if $? != 0;
 	chomp @lines;
 	return @lines;
 }
 
-my $pages = 'SELECT pg_stat_force_next_flush() \g /dev/null' . "\n"
-  . "SELECT ':pages', blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database();\n";
+sub psql
+{
+	return end_psql(begin_psql(@_));
+}
 
-# Of so many runs of a panel's queries: milliseconds of each, and pages of one.
-sub time_of
+my $zone = "SET TimeZone = 'UTC';\n";
+
+# Of so many runs of a panel's queries: milliseconds of each.
+sub times_of
 {
 	my ($count, @queries) = @_;
-	my $script = "SET TimeZone = 'UTC';\n";
-	my (@times, @pages);
+	my @sessions = map { begin_psql($zone . "\\timing on\n\\o /dev/null\n" . "$_\n;\n" x $count) } @queries;
+	my @times = (0) x $count;
 
-	for (1 .. $count)
+	for my $session (@sessions)
 	{
-		$script .= $pages . join('', map { "\\timing on\n\\o /dev/null\n$_\n;\n\\o\n\\timing off\n" } @queries) . $pages . "\\echo :run\n";
+		my @own = map { /^Time: ([\d.]+) ms/ ? $1 : () } end_psql($session);
+
+		@own == $count or die "no times: $session->[2]\n";
+		$own[$_] > $times[$_] and $times[$_] = $own[$_] for 0 .. $count - 1;
 	}
-	my ($time, @counted) = (0);
-	for my $line (psql($script))
-	{
-		$time += $1 if $line =~ /^Time: ([\d.]+) ms/;
-		push @counted, $1 if $line =~ /^:pages\t(\d+)/;
-		next unless $line eq ':run';
-		push @times, $time;
-		push @pages, $counted[1] - $counted[0];
-		($time, @counted) = (0);
-	}
-	return { times => \@times, pages => $pages[-1] };
+	return @times;
+}
+
+sub pages_of
+{
+	my (@queries) = @_;
+	my $pages = 'SELECT pg_stat_force_next_flush() \g /dev/null' . "\n"
+	  . "SELECT ':pages', blks_hit + blks_read FROM pg_stat_database WHERE datname = current_database();\n";
+	my $all = join('', map { "$_\n;\n" } @queries);
+	# The first time a session reads the catalogue too.
+	my ($before, $after) = map { /^:pages\t(\d+)/ ? $1 : () } psql($zone . "\\o /dev/null\n" . $all . "\\o\n" . $pages . "\\o /dev/null\n" . $all . "\\o\n" . $pages);
+
+	return $after - $before;
 }
 
 sub median
@@ -90,41 +109,67 @@ sub both
 sub measure
 {
 	my ($runs, @queries) = @_;
-	my $warm = time_of($runs + 1, @queries);
+	my (undef, @warm) = times_of($runs + 1, @queries);
+	my $pages = pages_of(@queries);
 	my @cold;
 
-	shift @{ $warm->{times} };
 	for (1 .. $cold)
 	{
 		system($cold_command) == 0 or die "failed: $cold_command\n";
-		push @cold, @{ time_of(1, @queries)->{times} };
+		push @cold, times_of(1, @queries);
 	}
-	return { warm => $warm->{times}, pages => $warm->{pages}, cold => \@cold };
+	return { warm => \@warm, pages => $pages, cold => \@cold };
 }
 
 #
-# The original's queries: those of its four dashboards.  It drew every row of its table,
-# in two queries for a panel, and its top lists were those of the last day; here they are of
-# the range.
+# The same of the original's table.  What its four dashboards show, by their queries: they
+# drew every row, in two queries for a panel, and the top lists were those of the last day;
+# here they are of the range.  What they did not show, by the plain query.
 #
 
 sub original_series
 {
-	my ($range, $condition) = @_;
-	my ($from, $to) = map { "'" . Grafana::timestamp($_) . "'" } @$range{qw(from to)};
+	my ($during, $condition) = @_;
 
 	return map {
 		"SELECT time, sum(bandwidth) AS bandwidth, iface || '" . ($_ ? ' IN' : ' OUT') . "' AS metric FROM original"
-		  . ' WHERE ingress = ' . ($_ ? 'true' : 'false') . "$condition AND time BETWEEN $from AND $to GROUP BY time, iface ORDER BY time"
+		  . ' WHERE ingress = ' . ($_ ? 'true' : 'false') . "$condition AND $during GROUP BY time, iface ORDER BY time"
 	} 0, 1;
 }
 
 sub original_top
 {
-	my ($range, $column) = @_;
-	my ($from, $to) = map { "'" . Grafana::timestamp($_) . "'" } @$range{qw(from to)};
+	my ($during, $column, $condition) = @_;
 
-	return "SELECT $column FROM (SELECT $column, sum(bandwidth) AS bandwidth FROM original WHERE time > $from AND time <= $to GROUP BY $column ORDER BY bandwidth DESC LIMIT 10) t";
+	return "SELECT $column FROM (SELECT $column, sum(bandwidth) AS bandwidth FROM original WHERE $during" . ($condition // '') . " GROUP BY $column ORDER BY bandwidth DESC LIMIT 10) t";
+}
+
+# The series of the largest ASes.
+sub original_largest
+{
+	my ($during, $column, $condition) = @_;
+	my $list = original_top($during, $column, $condition);
+
+	return map {
+		"SELECT time, $column, sum(bandwidth) FROM original WHERE ingress = $_$condition AND $during AND $column IN ($list) GROUP BY 1, 2 ORDER BY 1"
+	} 'true', 'false';
+}
+
+# Means and peaks in a table.
+sub original_interfaces
+{
+	my ($during, $condition) = @_;
+
+	return "SELECT iface, ingress, avg(bandwidth), max(bandwidth) FROM (SELECT time, iface, ingress, sum(bandwidth) AS bandwidth"
+	  . " FROM original WHERE $during$condition GROUP BY 1, 2, 3) t GROUP BY 1, 2";
+}
+
+sub original_percentile
+{
+	my ($during) = @_;
+
+	return "SELECT iface, ingress, percentile_disc(0.95) WITHIN GROUP (ORDER BY bandwidth) FROM (SELECT floor(extract(epoch FROM time) / 300), iface, ingress,"
+	  . " sum(bandwidth) / 5 AS bandwidth FROM original WHERE $during GROUP BY 1, 2, 3) t GROUP BY 1, 2";
 }
 
 my %original = (
@@ -132,8 +177,18 @@ my %original = (
 	interface  => sub { original_series($_[0], " AND iface = 'DE-CIX Frankfurt'") },
 	asn        => sub { original_series($_[0], ' AND remote_asn = 15169') },
 	downstream => sub { original_series($_[0], ' AND local_asn = 64501') },
+	share      => sub { original_series($_[0], ' AND remote_asn = 15169'), original_series($_[0], '') },
 	top        => sub { original_top($_[0], 'remote_asn') },
-	top_down   => sub { original_top($_[0], 'local_asn') });
+	top_down   => sub { original_top($_[0], 'local_asn') },
+	top_interface      => sub { original_top($_[0], 'remote_asn', " AND iface = 'DE-CIX Frankfurt'") },
+	top_down_interface => sub { original_top($_[0], 'local_asn',  " AND iface = 'DE-CIX Frankfurt'") },
+	largest            => sub { original_largest($_[0], 'remote_asn', '') },
+	largest_down       => sub { original_largest($_[0], 'local_asn',  '') },
+	largest_interface  => sub { original_largest($_[0], 'remote_asn', " AND iface = 'DE-CIX Frankfurt'") },
+	interfaces_table   => sub { original_interfaces($_[0], '') },
+	asn_table          => sub { original_interfaces($_[0], ' AND remote_asn = 15169') },
+	percentile         => sub { original_percentile($_[0]) },
+	peering            => sub { "SELECT remote_asn, iface, sum(bandwidth) FROM original WHERE $_[0] GROUP BY 1, 2 ORDER BY 3 DESC" });
 my %measured;
 
 # The original's table has the days alone, and no rollups of a year.
@@ -141,22 +196,30 @@ sub measure_original
 {
 	my ($kind, $range) = @_;
 	my $from = $range->{from} < $until - $span_of_all ? $until - $span_of_all : $range->{from};
+	my $during = sprintf("time >= '%s' AND time < '%s'", map { Grafana::timestamp($_) } $from, $range->{to});
 
 	return unless defined $kind && ($ENV{ORIGINAL} // '') ne 'no';
-	return $measured{"$kind $from"} //= measure(int($runs / 2) || 1, $original{$kind}->({ from => $from, to => $range->{to} }));
+	return $measured{"$kind $from"} //= measure(int($runs / 2) || 1, $original{$kind}->($during));
 }
 
-# Which of them shows what a panel does.
+# Which of them shows what a panel does.  It had no families, no packets, and no health.
 sub original_of
 {
-	my ($board, $sql) = @_;
+	my ($sql) = @_;
+	my $one = $sql =~ /iface => ARRAY\['[^',]*'\]|, ARRAY\['[^',]*'\]::text\[\]\)/ ? '_interface' : '';
 
-	return 'asn' if $sql =~ /remote_asn => \d/;
+	return if $sql =~ /'family'|'packets'/;
+	return 'share' if $sql =~ /'share'/;
+	return $sql =~ /graph_interfaces/ ? 'asn_table' : 'asn' if $sql =~ /remote_asn => \d/;
 	return 'downstream' if $sql =~ /local_asn => \d/;
-	return 'top' if $sql =~ /remote asn|graph_peering|peering_candidates/;
-	return 'top_down' if $sql =~ /local asn/;
-	return 'interface' if $sql =~ /iface => ARRAY\['[^',]*'\]/;
-	return 'interfaces' if $sql =~ /lastfluss\.graph(_interfaces|_billing)?\(/;
+	return "top$one" if $sql =~ /graph_top.*'remote asn'/s;
+	return "top_down$one" if $sql =~ /graph_top.*'local asn'/s;
+	return "largest$one" if $sql =~ /'remote asn'/;
+	return 'largest_down' if $sql =~ /'local asn'/;
+	return 'peering' if $sql =~ /graph_peering|peering_candidates/;
+	return 'percentile' if $sql =~ /graph_billing/;
+	return 'interfaces_table' if $sql =~ /graph_interfaces|'peak'/;
+	return $one ? 'interface' : 'interfaces' if $sql =~ /lastfluss\.graph\(/;
 	return;
 }
 
@@ -192,11 +255,14 @@ sub queries
 		[ 'top ASNs of a year', "SELECT * FROM lastfluss.top_asns('365 days', until => $first)", 'top', 365 * $day ]);
 }
 
+# Without the queries, or with some boards alone, where it is to be done in pieces.
+my $of_boards = $ENV{BOARDS} // '.';
+
 $| = 1;
 print "### Answers\n\nMilliseconds, median / worst; pages of 8 kB. The original's table has the last $days days alone, also where a year is asked for.\n\n";
 say_row('query', @head);
 say_row('---', map { '--:' } @head);
-for my $query (queries())
+for my $query ($ENV{BOARDS} ? () : queries())
 {
 	my ($what, $sql, $kind, $span) = @$query;
 
@@ -215,6 +281,7 @@ for my $span (map { $_ * $day } split ' ', $spans)
 		my $grafana = Grafana->new(from => $until - $span, to => $until, variables => { datasource => 'lastfluss', asn => 15169 });
 
 		close($handle);
+		next unless $board->{title} =~ /$of_boards/;
 		$grafana->choose($board, sub { map { [ split /\t/ ] } psql("SET TimeZone = 'UTC';\n$_[0];\n") });
 		for my $panel (@{ $board->{panels} })
 		{
@@ -225,7 +292,7 @@ for my $span (map { $_ * $day } split ' ', $spans)
 			next unless @sql;
 			$title =~ s/ \((in|out) above\)$//;
 			$title =~ s/[|]/ /g;
-			say_row($board->{title}, $title, row(measure($runs, @sql), measure_original(scalar original_of($board, $sql[0]), { from => $until - $span, to => $until })));
+			say_row($board->{title}, $title, row(measure($runs, @sql), measure_original(scalar original_of($sql[0]), { from => $until - $span, to => $until })));
 		}
 	}
 }

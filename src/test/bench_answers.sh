@@ -103,33 +103,55 @@ answers_roll_up()
 }
 
 # answers_repeat TABLE PARTITION-WIDTH: the whole days of a rollup before its first one,
-# until it has a year.
+# until it has a year; in the order of time, as a year would have written them.
 answers_repeat()
 {
 	answers_partitions "$1" "$2" "to_timestamp($answers_until) - interval '365 days'"
 	sql -o /dev/null <<-SQL
+		CREATE TEMPORARY TABLE own AS TABLE $1;
 		DO \$\$
 		DECLARE
-			first constant timestamptz := date_trunc('day', (SELECT min("time") FROM $1) + interval '1 day' - interval '1 us');
+			first constant timestamptz := date_trunc('day', (SELECT min("time") FROM own) + interval '1 day' - interval '1 us');
 			whole constant interval := date_trunc('day', to_timestamp($answers_until)) - first;
 			year  constant timestamptz := date_trunc('day', to_timestamp($answers_until) - interval '365 days');
-			back  interval := whole;
+			times integer := ceil(extract(epoch FROM first - year) / nullif(extract(epoch FROM whole), 0));
 			columns text := (SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
 				WHERE attrelid = '$1'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('id', 'time'));
 		BEGIN
-			IF whole < interval '1 day' THEN
+			IF coalesce(times, 0) < 1 THEN
 				RETURN;
 			END IF;
-			WHILE first - back + whole > year LOOP
-				EXECUTE format('INSERT INTO $1 ("time", %1\$s) SELECT "time" - %2\$L::interval, %1\$s FROM $1
-					WHERE "time" >= greatest(%3\$L::timestamptz, %4\$L::timestamptz + %2\$L)
-						AND "time" < least(%3\$L::timestamptz + %5\$L, date_trunc(''day'', %3\$L::timestamptz - interval ''1 us'') + %2\$L) ORDER BY id',
-					columns, back, first, year, whole);
-				back := back + whole;
+			TRUNCATE $1;
+			FOR n IN REVERSE times .. 1 LOOP
+				EXECUTE format('INSERT INTO $1 ("time", %1\$s) SELECT "time" - %2\$s * %3\$L::interval, %1\$s FROM own
+					WHERE "time" >= greatest(%4\$L::timestamptz, %5\$L::timestamptz + %2\$s * %3\$L::interval)
+						AND "time" < %4\$L::timestamptz + %3\$L',
+					columns, n, whole, first, year);
 			END LOOP;
+			EXECUTE format('INSERT INTO $1 ("time", %1\$s) SELECT "time", %1\$s FROM own WHERE "time" >= %2\$L', columns, first);
 			UPDATE lastfluss._rollup SET complete_from = year WHERE relation = '$1'::regclass;
 		END
 		\$\$;
+	SQL
+}
+
+# answers_weeks remote|local: of the days that answers_repeat has made.
+answers_weeks()
+{
+	answers_partitions "traffic_1w_$1" year "to_timestamp($answers_until) - interval '372 days'"
+	sql -o /dev/null <<-SQL
+		BEGIN;
+		TRUNCATE traffic_1w_$1;
+		INSERT INTO traffic_1w_$1 ("time", iface, ingress, $1_asn, bytes, packets, flows)
+			SELECT date_bin('7 days', d."time", 'epoch'), d.iface, d.ingress, d.$1_asn, sum(d.bytes), sum(d.packets), sum(d.flows)
+			FROM traffic_1d_$1 d JOIN lastfluss._rollup r ON r.name = '1d_$1'
+			WHERE d."time" >= date_bin('7 days', r.complete_from + interval '7 days' - interval '1 us', 'epoch')
+				AND d."time" < date_bin('7 days', r.complete_until, 'epoch')
+			GROUP BY 1, 2, 3, 4 ORDER BY 1, 4, 2, 3;
+		UPDATE lastfluss._rollup w SET complete_from = date_bin('7 days', d.complete_from + interval '7 days' - interval '1 us', 'epoch'),
+			complete_until = date_bin('7 days', d.complete_until, 'epoch')
+			FROM lastfluss._rollup d WHERE w.name = '1w_$1' AND d.name = '1d_$1';
+		COMMIT;
 	SQL
 }
 
@@ -142,6 +164,8 @@ answers_year()
 	do
 		answers_repeat "traffic_1d$sums" year
 	done
+	answers_weeks remote
+	answers_weeks local
 }
 
 # The table as the original importer makes it, and what it would have written.
@@ -194,10 +218,11 @@ disk_rows()
 	do
 		disk_row "$1, $level" "${2}_$level" "$3"
 		disk_row "$1, $level, interfaces alone" "${2}_${level}_total" "$3"
-		[ "$level" != 5m ] || continue
 		disk_row "$1, $level, by remote ASN" "${2}_${level}_remote" "$3"
 		disk_row "$1, $level, by local ASN" "${2}_${level}_local" "$3"
 	done
+	disk_row "$1, 1w, by remote ASN" "${2}_1w_remote" "$3"
+	disk_row "$1, 1w, by local ASN" "${2}_1w_local" "$3"
 }
 
 # A day again, with these settings, in a table of its own: sets answers_table.
@@ -274,10 +299,12 @@ answers_run()
 		"${RUNS:-5}" "${COLD:-1}" "${SPANS:-1 30 365}" "$here/../../dashboards" "bash '$here/bench.sh' --forget '$work' '$pgbin'"
 }
 
-part_answers()
+# Server, traffic and rollups; once, for both parts that need them.
+answers_prepare()
 {
 	local -a conf=("${answers_conf[@]}")
 
+	[ -z "${answers_rolling:-}" ] || return 0
 	say_progress "answers: $answers_days days"
 	[ -z "${TIMESCALE:-}" ] || conf+=("shared_preload_libraries = 'timescaledb,lastfluss'" 'timescaledb.telemetry_level = off')
 	start_server "${conf[@]}"
@@ -288,7 +315,14 @@ part_answers()
 	answers_health
 	say_progress 'answers: rollups'
 	answers_roll_up
-	say_progress "answers: rollups took $answers_rolling s; the original's table"
+	sql -c 'VACUUM ANALYZE'
+	say_progress "answers: rollups took $answers_rolling s"
+}
+
+part_answers()
+{
+	answers_prepare
+	say_progress "answers: the original's table"
 	answers_original
 	sql -c 'VACUUM ANALYZE'
 	say_progress 'answers: disk'

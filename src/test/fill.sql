@@ -87,12 +87,14 @@ CREATE FUNCTION pg_temp.make(relation text, width interval, since timestamptz, u
 DECLARE
     first timestamptz;
 BEGIN
-    EXECUTE format('CREATE TABLE public.%I (id bigserial, "time" timestamptz NOT NULL, bandwidth real NOT NULL, iface text,'
-                   ' ingress boolean NOT NULL, remote_asn bigint, local_asn bigint, family smallint, bytes bigint,'
-                   ' packets bigint, flows bigint%s, PRIMARY KEY (id, "time")) PARTITION BY RANGE ("time")',
-                   relation, CASE WHEN relation = 'traffic' THEN '' ELSE ', peak real' END);
     IF relation LIKE '%total' THEN
-        EXECUTE format('ALTER TABLE public.%I DROP COLUMN remote_asn, DROP COLUMN local_asn', relation);
+        EXECUTE format('CREATE TABLE public.%I ("time" timestamptz NOT NULL, bytes bigint, packets bigint, flows bigint,'
+                       ' family smallint, ingress boolean NOT NULL, iface text) PARTITION BY RANGE ("time")', relation);
+    ELSE
+        EXECUTE format('CREATE TABLE public.%I (id bigserial, "time" timestamptz NOT NULL, bandwidth real NOT NULL, iface text,'
+                       ' ingress boolean NOT NULL, remote_asn bigint, local_asn bigint, family smallint, bytes bigint,'
+                       ' packets bigint, flows bigint%s, PRIMARY KEY (id, "time")) PARTITION BY RANGE ("time")',
+                       relation, CASE WHEN relation = 'traffic' THEN '' ELSE ', peak real' END);
     END IF;
     EXECUTE format('CREATE INDEX ON public.%I USING brin ("time")', relation);
     FOR first IN SELECT generate_series(CASE width WHEN '1 day' THEN date_trunc('day', since) WHEN '7 days' THEN date_trunc('week', since)
@@ -243,9 +245,9 @@ FROM traffic_1h WHERE "time" < date_trunc('day', :'until'::timestamptz) GROUP BY
 -- Sums of interfaces, without ASNs.
 CREATE FUNCTION pg_temp.total(source text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    EXECUTE format('INSERT INTO public.%I ("time", bandwidth, iface, ingress, family, bytes, packets, flows, peak)'
-                   ' SELECT "time", sum(bandwidth::float8), iface, ingress, family, sum(bytes), sum(packets), sum(flows), sum(bandwidth::float8)'
-                   ' FROM public.%I GROUP BY 1, 3, 4, 5 ORDER BY 1', source || '_total', source);
+    EXECUTE format('INSERT INTO public.%I ("time", iface, ingress, family, bytes, packets, flows)'
+                   ' SELECT "time", iface, ingress, family, sum(bytes), sum(packets), sum(flows)'
+                   ' FROM public.%I GROUP BY 1, 2, 3, 4 ORDER BY 1', source || '_total', source);
 END;
 $$;
 SELECT pg_temp.total('traffic_5m') AS made, pg_temp.total('traffic_1h') AS made, pg_temp.total('traffic_1d') AS made \gset

@@ -57,22 +57,26 @@ is($collector->sql($asks), $right, 'the sums of the table');
 is(wrong_answers($asks, $right, <<'SQL'), 0, 'and while rollups are made');
 SELECT count(*) = 3 AND bool_and(complete_until >= date_bin(step, now() - interval '61 min', 'epoch') - step) FROM lastfluss.rollups
 SQL
-is($collector->sql(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM lastfluss._pieces(now() - interval '5 days', now() - interval '1 hour', 3600, false, true)}),
+is($collector->sql(q{SELECT string_agg(DISTINCT kind, ' ' ORDER BY kind) FROM lastfluss._pieces(now() - interval '5 days', now() - interval '1 hour', 3600, false, '{total}')}),
 	'table total', 'they are used') or diag($collector->sql(q{TABLE lastfluss._rollup}));
-for my $name (qw(5m_total 1h_total 1d_total 1h_remote 1d_remote 1h_local 1d_local))
+my @sums = map { my $level = $_; map { "${level}_$_" } qw(total remote local) } qw(5m 1h 1d);
+
+# How the sums of a level are wrong.
+sub wrong_sums
 {
-	my ($level, $kind) = split /_/, $name;
-	my $key = { total => 'family', remote => 'remote_asn', local => 'local_asn' }->{$kind};
-	my $columns = join ', ', map { $_ eq $key ? $_ : "NULL::bigint AS $_" } qw(remote_asn local_asn family);
-	my $sums = <<"SQL";
-WITH a AS (SELECT "time", iface, ingress, remote_asn, local_asn, family, bytes, packets, flows FROM traffic_$name),
-     b AS (SELECT "time", iface, ingress, $columns, sum(bytes)::bigint, sum(packets)::bigint, sum(flows)::bigint
-           FROM traffic_$level GROUP BY "time", iface, ingress, $key)
-SELECT (SELECT count(*) FROM a) > 0 AND NOT EXISTS (TABLE a EXCEPT ALL TABLE b) AND NOT EXISTS (TABLE b EXCEPT ALL TABLE a)
+	my ($name, $from, $bucket, $families) = @_;
+	my ($kind) = $name =~ /_(\w+)/;
+	my $key = join ', ', 'iface', 'ingress', ($families ? 'family' : ()), ($kind eq 'total' ? () : "${kind}_asn");
+
+	return $collector->sql(<<"SQL");
+WITH a AS (SELECT "time", $key, bytes, packets, flows FROM traffic_$name),
+     b AS (SELECT date_bin('$bucket', "time", 'epoch'), $key, sum(bytes)::bigint, sum(packets)::bigint, sum(flows)::bigint
+           FROM $from GROUP BY 1, $key)
+SELECT (SELECT count(*) > 0 FROM a) AND NOT EXISTS (TABLE a EXCEPT ALL TABLE b) AND NOT EXISTS (TABLE b EXCEPT ALL TABLE a)
 SQL
-	is($collector->sql($sums), 't', "traffic_$name is the sum of traffic_$level");
 }
-is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '2 days', date_trunc('day', now()) - interval '1 day', NULL, false, false, 'remote')}),
+is(wrong_sums($_, 'traffic_' . substr($_, 0, 2), '5 min', 1), 't', "traffic_$_ is the sum of its rollup") for @sums;
+is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '2 days', date_trunc('day', now()) - interval '1 day', NULL, false, '{remote,remote alone}')}),
 	'traffic_1d_remote', 'and serves what is asked for by one ASN');
 
 # Rows that come late, as whoever writes them notes it.
@@ -99,8 +103,38 @@ SQL
 $collector->wait_for('SELECT sum(waiting) = 0 FROM lastfluss.rollups');
 is($collector->sql(<<'SQL'), 'total 77', 'older rows come into the sums of interfaces');
 SELECT string_agg(DISTINCT p.kind, ' ') || ' ' || (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '10 days', now() - interval '8 days', '1 day', by => '{}'))
-FROM lastfluss._pieces(date_trunc('day', now()) - interval '9 days', date_trunc('day', now()) - interval '8 days', 86400, false, true) p
+FROM lastfluss._pieces(date_trunc('day', now()) - interval '9 days', date_trunc('day', now()) - interval '8 days', 86400, false, '{total}') p
 SQL
+# Weeks, which are made of days.
+my $weeks = q{(SELECT * FROM traffic_1d_%s WHERE "time" >= (SELECT complete_from FROM lastfluss._rollup WHERE name = '1w_%1$s')}
+  . q{ AND "time" < (SELECT complete_until FROM lastfluss._rollup WHERE name = '1w_%1$s')) d};
+my $year = <<'SQL';
+SELECT count(*), sum(abs(coalesce(a.ingress, 0) - coalesce(b.ingress, 0)))
+FROM (SELECT asn, ingress FROM lastfluss.top_asns('70 days', 100)) a
+FULL JOIN (SELECT remote_asn AS asn, round(sum(bytes) FILTER (WHERE ingress)::float8 * 8 / 86400 / 70) AS ingress FROM traffic
+           WHERE "time" >= now() - interval '70 days' AND remote_asn IS NOT NULL GROUP BY 1) b USING (asn)
+WHERE asn IS NOT NULL
+SQL
+sub old_rows
+{
+	my ($days, $asns) = @_;
+
+	$collector->sql(<<"SQL");
+BEGIN;
+CREATE TEMPORARY TABLE old AS SELECT date_trunc('day', now()) - d * interval '1 day' + interval '7 hours' AS "time", k FROM generate_series($days) d, generate_series($asns) k;
+INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
+SELECT "time", 1, 'if' || k % 3, k % 2 = 0, k, 10 + k % 4, 4 + k % 2 * 2, 1000000007::bigint * k, k, 1 FROM old;
+INSERT INTO lastfluss._rollup_dirty SELECT DISTINCT 'traffic'::regclass, '5m', "time" FROM old;
+COMMIT;
+SQL
+	$collector->wait_for('SELECT sum(waiting) = 0 FROM lastfluss.rollups');
+	is(wrong_sums("1w_$_", sprintf($weeks, $_), '7 days', 0), 't', "weeks by $_ ASN are the sums of their days") for qw(remote local);
+	like($collector->sql($year), qr/^\d\d+\|0$/, 'and a list over months is that of the rows');
+}
+old_rows('20, 65', '1, 30');
+old_rows('30, 33', '5, 40');
+is($collector->sql(q{SELECT count(*) > 0 FROM lastfluss._pieces(now() - interval '60 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone'}), 't', 'which reads them');
+
 # One that somebody has dropped is made again, and used from there on only.
 $collector->sql(q{DROP TABLE traffic_1h_total});
 is($collector->sql($asks), $right, 'a rollup that was dropped is not used');
