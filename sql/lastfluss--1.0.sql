@@ -2039,8 +2039,9 @@ BEGIN
     END IF;
 
     EXECUTE format($$
-SELECT ARRAY(SELECT r.remote_asn FROM (%s) r
-             WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3
+SELECT ARRAY(SELECT r.remote_asn
+             FROM (SELECT o.iface, o.remote_asn, sum(o.bytes) AS bytes FROM (%s) o
+                   WHERE o.remote_asn > 0 AND o.remote_asn <> 23456 AND o.remote_asn <> $3 GROUP BY 1, 2) r
              GROUP BY 1 HAVING sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) > 0
                 AND coalesce(sum(r.bytes) FILTER (WHERE r.iface <> ALL ($1)), 0) <= $4 * sum(r.bytes)
              ORDER BY sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) DESC, 1 LIMIT $2)$$,
@@ -2778,8 +2779,9 @@ BEGIN
 SELECT (row_number() OVER (ORDER BY s.bytes DESC, s.asn))::integer, s.asn, lastfluss._asn_name(s.asn), lastfluss._graph_asn(NULL, s.asn),
        s.transit * 8 / $2, (s.bytes - s.transit) * 8 / $2, s.transit / nullif(s.bytes, 0)
 FROM (SELECT r.remote_asn AS asn, sum(r.bytes)::float8 AS bytes, coalesce(sum(r.bytes) FILTER (WHERE i.role = 'transit'), 0)::float8 AS transit
-      FROM (%s) r JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
-      WHERE r.remote_asn > 0 GROUP BY 1 HAVING sum(r.bytes) > 0 ORDER BY 2 DESC, 1 LIMIT $1) s
+      FROM (SELECT o.iface, o.remote_asn, sum(o.bytes) AS bytes FROM (%s) o WHERE o.remote_asn > 0 GROUP BY 1, 2) r
+      JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
+      GROUP BY 1 HAVING sum(r.bytes) > 0 ORDER BY 2 DESC, 1 LIMIT $1) s
 ORDER BY 1$$,
         lastfluss._graph_rows($1, until_, lastfluss._graph_names(NULL, '{transit,ixp,pni}', $1, until_), by_columns => '{iface,remote_asn}'))
     USING greatest($3, 0), extract(epoch FROM until_ - $1)::float8;
