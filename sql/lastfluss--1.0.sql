@@ -514,6 +514,8 @@ CREATE TABLE lastfluss._rollup_dirty (
     name    text NOT NULL,
     "time"  timestamptz NOT NULL
 );
+-- It has no key, and a publication FOR ALL TABLES must not keep us from deleting.
+ALTER TABLE lastfluss._rollup_dirty REPLICA IDENTITY FULL;
 CREATE INDEX _rollup_dirty_index ON lastfluss._rollup_dirty (traffic, name, "time");
 COMMENT ON TABLE lastfluss._rollup_dirty IS 'times that rows were written for, in the same transaction; the buckets of a rollup that they fall into are to be done, or done again';
 

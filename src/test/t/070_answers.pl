@@ -79,7 +79,8 @@ is(wrong_sums($_, 'traffic_' . substr($_, 0, 2), '5 min', 1), 't', "traffic_$_ i
 is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '2 days', date_trunc('day', now()) - interval '1 day', NULL, false, '{remote,remote alone}')}),
 	'traffic_1d_remote', 'and serves what is asked for by one ASN');
 
-# Rows that come late, as whoever writes them notes it.
+# Rows that come late, as whoever writes them notes it; while somebody publishes everything.
+$collector->sql('SET client_min_messages = error; CREATE PUBLICATION everything FOR ALL TABLES');
 $collector->sql(<<'SQL');
 BEGIN;
 INSERT INTO traffic ("time", bandwidth, iface, ingress, remote_asn, family, bytes, packets, flows)
@@ -93,6 +94,7 @@ is(wrong_answers($asks, $right, q{SELECT sum(waiting) = 0 FROM lastfluss.rollups
 	'rows that come late count at once, and once');
 is($collector->sql(q{SELECT sum(bytes) FROM traffic_1d_total WHERE "time" < date_trunc('day', now())}),
 	$collector->sql(q{SELECT sum(bytes) FROM traffic WHERE "time" < date_trunc('day', now())}), 'in the sums of interfaces too');
+$collector->sql('DROP PUBLICATION everything');
 # Rows of before the first ones.
 $collector->sql(<<'SQL');
 BEGIN;
