@@ -7,6 +7,8 @@
 #   DASHBOARDS='interfaces asn'   only these; "generated" is lastfluss.dashboard('interfaces')
 #   RANGES='6h 24h 30d 1y'        only these
 #   CONNECT='host=... dbname=...' draw what is in this database instead
+#   PICTURES=directory            where the pictures go
+#   PACKAGES=echarts              only what draws, and no look at the types (make test)
 #
 # They are drawn by page.html with a plotting library, not by Grafana: what can be judged
 # is the layout, stacking, mirroring, units and colours.  It fails where a panel is empty or
@@ -21,6 +23,7 @@ checkout=$(cd "$here/../../.." && pwd)
 
 declare -A seconds=([6h]=21600 [24h]=86400 [30d]=2592000 [1y]=31622400)
 ranges=${RANGES:-6h 24h 30d 1y}
+pictures=${PICTURES:-$checkout/pictures}
 
 tidy()
 {
@@ -38,11 +41,18 @@ install_packages()
 	mkdir -p "$work/npm"
 	cp "$here"/{package.json,tsconfig.json,schema.ts} "$work/npm/"
 	say "== packages from npm"
-	(cd "$work/npm" && npm install --no-audit --no-fund --no-package-lock --silent)
+	if [ -n "${PACKAGES:-}" ]
+	then
+		(cd "$work/npm" && node -e 'const fs = require("fs"), p = JSON.parse(fs.readFileSync("package.json"));
+			for (const name in p.dependencies) if (!process.env.PACKAGES.split(" ").includes(name)) delete p.dependencies[name];
+			fs.writeFileSync("package.json", JSON.stringify(p))')
+	fi
+	(cd "$work/npm" && npm install --no-audit --no-fund --no-package-lock --silent) || die "could not install packages from npm"
 }
 
 validate()
 {
+	[ -z "${PACKAGES:-}" ] || return 0
 	say "== types"
 	(cd "$work/npm" && node "$here/validate.mjs" "$checkout"/dashboards/*.json ${generated:+"$generated"})
 }
@@ -71,41 +81,32 @@ wait_for_interval()
 	done
 }
 
-# draw FILE NAME RANGE
-draw()
+# page FILE NAME RANGE: a page with all that it shows; and what draw.mjs is to do with it.
+page()
 {
 	local data=$work/$2-$3.json
 	local page=$work/$2-$3.html
-	local height
 
 	perl "$here/query.pl" "$connect" "$1" $((until - ${seconds[$3]})) "$until" >"$data"
-	height=$(perl -MJSON::PP -e '
-		local $/;
-		my $end = 0;
-		for (map { $_->{panel}{gridPos} } @{ decode_json(<STDIN>)->{panels} }) { $end = $_->{y} + $_->{h} if $_->{y} + $_->{h} > $end }
-		print 200 + 38 * $end' <"$data") # its last 140 are not always painted
 	perl -0777 -e '
 		my ($page, $library, $data) = map { local $/; open my $h, "<:raw", $_ or die "$_: $!\n"; <$h> } @ARGV;
 		$data =~ s{</}{<\\/}g;
 		$page =~ s{/\*ECHARTS\*/}{$library};
 		$page =~ s{/\*DATA\*/null}{$data};
 		print $page' "$here/page.html" "$work/npm/node_modules/echarts/dist/echarts.min.js" "$data" >"$page"
-	timeout 120 "$chromium" --headless --no-sandbox --disable-gpu --hide-scrollbars --user-data-dir="$work/chromium" \
-		--window-size="1600,$height" --virtual-time-budget=5000 --enable-logging=stderr --screenshot="$checkout/pictures/$2-$3.png" "file://$page" >"$work/chromium.log" 2>&1 &&
-		grep -q 'looked at [1-9]' "$work/chromium.log" || { cat "$work/chromium.log"; die "$2-$3 was not drawn"; }
-	say "pictures/$2-$3.png: $(sed -n 's/.*"looked at \([^"]*\)".*/\1/p' "$work/chromium.log")"
-	if grep -o '"wrong: .*", source' "$work/chromium.log" | sed 's/^"/    /; s/", source$//' | sort -u | grep .
-	then
-		failed=$((failed + 1))
-	fi
+	pages+=("$2-$3" "$page" "$(perl -MJSON::PP -e '
+		local $/;
+		my $end = 0;
+		for (map { $_->{panel}{gridPos} } @{ decode_json(<STDIN>)->{panels} }) { $end = $_->{y} + $_->{h} if $_->{y} + $_->{h} > $end }
+		print 52 + 38 * $end' <"$data")" "$pictures/$2-$3.png")
 }
 
-# When the traffic ends.
+# Now, as in Grafana; where no traffic has come lately, when it ended.
 newest()
 {
 	psql -XAtq -d "$connect" <<-'SQL'
 		SELECT lastfluss._table() AS traffic \gset
-		SELECT extract(epoch FROM date_trunc('minute', max(time)))::bigint + 60 FROM :traffic
+		SELECT extract(epoch FROM CASE WHEN max(time) > now() - interval '10 min' THEN now() ELSE date_trunc('minute', max(time)) + interval '1 min' END)::bigint FROM :traffic
 	SQL
 }
 
@@ -124,7 +125,7 @@ main()
 	work=$(mktemp -d /tmp/lastfluss-pictures.XXXXXX)
 	chmod 755 "$work"
 	generated=
-	failed=0
+	pages=()
 	trap tidy EXIT
 	trap 'exit 130' HUP INT TERM
 
@@ -139,18 +140,20 @@ main()
 	generated=$work/generated.json
 	psql -XAtq -d "$connect" -c "SELECT lastfluss.dashboard('interfaces')" >"$generated"
 	validate
+	say "== queries"
 	until=$(newest)
-	mkdir -p "$checkout/pictures"
+	mkdir -p "$pictures"
 	for file in "$checkout"/dashboards/*.json "$generated"
 	do
 		name=$(basename "$file" .json)
 		case " ${DASHBOARDS:-$name} " in *" $name "*) ;; *) continue ;; esac
 		for range in $ranges
 		do
-			draw "$file" "$name" "$range"
+			page "$file" "$name" "$range"
 		done
 	done
-	[ "$failed" -eq 0 ] || die "something is wrong with $failed pictures; see above"
+	say "== pictures"
+	node "$here/draw.mjs" "$chromium" "$work/chromium" "${pages[@]}"
 }
 
 main
