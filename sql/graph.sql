@@ -203,6 +203,8 @@ FROM lastfluss.graph(now() - interval '3 hours', now(), '5 min', 'total') g;
 -- Lists and means end there as well.
 SELECT interface, round("in"::numeric, 6) AS "in", round("out"::numeric, 6) AS "out", peak_in FROM lastfluss.graph_interfaces(to_timestamp(lastfluss._graph_over() - 600), now() + interval '3 hours');
 SELECT asn, round("in"::numeric, 6) AS "in", bytes_out FROM lastfluss.graph_top(to_timestamp(lastfluss._graph_over() - 600), now(), 'remote asn', 2);
+-- What plot() and svg() draw, too.
+SELECT count(*) > 100 AS points, bool_and(ingress = 160 AND egress = 160) AS level, max(ends) <= to_timestamp(lastfluss._graph_over()) AS over FROM lastfluss._series(NULL, NULL, now() - interval '1 day', now());
 SELECT count(*) FROM lastfluss.graph_interfaces(to_timestamp(lastfluss._graph_over()), now());
 SELECT count(*) FROM lastfluss.graph(to_timestamp(lastfluss._graph_over()), now(), '1 min');
 ROLLBACK;

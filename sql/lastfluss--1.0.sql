@@ -2108,13 +2108,12 @@ CREATE FUNCTION lastfluss._series(iface text, asn bigint, begins timestamptz, un
 RETURNS SETOF record LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH step AS (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length)
-    SELECT t."time", t."time" + s.length, coalesce(sum(t.bandwidth::float8) FILTER (WHERE t.ingress), 0), coalesce(sum(t.bandwidth::float8) FILTER (WHERE NOT t.ingress), 0)
-    FROM step s, lastfluss._traffic($3, $4, s.length, CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END,
-        CASE WHEN $2 IS NOT NULL THEN ARRAY[$2] END, NULL, NULL, NULL, '{ingress}', true) t
-    GROUP BY 1, 2;
+    SELECT g."time", least(g."time" + s.length, to_timestamp(s.over)), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% in'), 0), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% out'), 0)
+    FROM (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length, lastfluss._graph_over() AS over) s
+    CROSS JOIN LATERAL lastfluss.graph($3, $4, s.length, 'total', iface => CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END, remote_asn => $2) g
+    WHERE g.value IS NOT NULL GROUP BY 1, 2;
 $$;
-COMMENT ON FUNCTION lastfluss._series(text, bigint, timestamptz, timestamptz) IS 'the traffic of an interface, an AS, or both, in bit/s, as lastfluss.plot() and svg() draw it';
+COMMENT ON FUNCTION lastfluss._series(text, bigint, timestamptz, timestamptz) IS 'the traffic of an interface, an AS, or both, in bit/s, as lastfluss.plot() and svg() draw it: that of lastfluss.graph()';
 
 CREATE FUNCTION lastfluss._scale(value double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE
@@ -2248,7 +2247,7 @@ BEGIN
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.plot(text, interval, bigint, timestamptz, timestamptz, integer, integer, text) IS
-'draws traffic in the terminal, a row for each line: what comes in above the axis, what goes out below, both by one scale in bit/s, the time in the session''s time zone.
+'draws traffic in the terminal, a row for each line: what comes in above the axis, what goes out below, both by one scale in bit/s, the time in the session''s time zone. It ends with the last interval that is over, as lastfluss.graph().
 iface: null: all. since: how far to look back from until; or from_time. asn: only this AS on the far side; null: all. width: characters; height: lines for each direction. style: braille, blocks, or ascii, which is the default where the database''s encoding is not UTF8. Try: SELECT lastfluss.plot() \watch 10';
 
 CREATE FUNCTION lastfluss._xml(name text) RETURNS text
