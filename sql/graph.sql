@@ -184,7 +184,7 @@ SELECT 1, t, 80, i, d, 1, 64500, 4, CASE WHEN t < to_timestamp(floor((extract(ep
 FROM generate_series(date_trunc('minute', now()) - interval '3 days', now(), interval '1 min') t, unnest('{A,B}'::text[]) i, unnest('{true,false}'::boolean[]) d;
 SELECT lastfluss._graph_over() = floor((extract(epoch FROM now()) - 150) / 60) * 60 AS over;
 -- Until when and of what step ever: all points are the same, the last one is not behind that, and is there once a tenth of it is over.
-SELECT measure, count(*) AS graphs, bool_and(lowest = highest) AS level, min(lowest) AS value, bool_and(begins < over) AS ends, bool_and(begins + 1.1 * step >= least(until, over)) AS reaches
+SELECT measure, count(*) AS graphs, bool_and(lowest = highest) AS level, min(lowest) AS value, bool_and(begins < over) AS ends, bool_and(begins + 1.1 * step >= least(until, CASE WHEN step < '1 day' THEN over ELSE date_trunc('day', over) END)) AS reaches
 FROM (SELECT u.until, s AS step, g.measure, min(g.value) AS lowest, max(g.value) AS highest, max(g.time) AS begins, to_timestamp(lastfluss._graph_over()) AS over
       FROM unnest(ARRAY[now(), now() + interval '8 hours', now() - interval '1 min', now() - interval '5 hours']) u(until)
       CROSS JOIN unnest('{1 min,5 min,30 min,1 hour,6 hours,1 day}'::interval[]) s

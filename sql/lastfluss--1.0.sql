@@ -2550,6 +2550,10 @@ BEGIN
     first_ := floor(extract(epoch FROM $1) / step_) * step_;
     last_ := ceil(extract(epoch FROM least($2, now())) / step_) * step_;
     -- The bucket that runs ends where nothing is added any more, and is left out where that is less than a tenth of it.
+    -- Days are whole: a night is not the day's mean.
+    IF step_ % 86400 = 0 THEN
+        over_ := over_ - over_ % 86400;
+    END IF;
     IF last_ > over_ THEN
         last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
     END IF;
@@ -2644,7 +2648,7 @@ COMMENT ON FUNCTION lastfluss.graph(timestamptz, timestamptz, interval, text, te
 'series to draw, for Grafana: a row for each bucket, series and direction, in the order of time.
 since, until, step: as in lastfluss.traffic(). by: total, interface, role, role and interface, family, remote asn or local asn. direction: in, out, not in, not out; null: both. iface, role, remote_asn, local_asn: only this traffic; role none is that of interfaces without one, and of those that are not configured (any more). n: how many ASes have series of their own, by their bytes in the range; the others are one. measure: bandwidth; peak (the largest mean in the bucket: of intervals, of five minutes where rollups serve them, or of hours in more than 40 days); packets and flows per second; utilisation (of the speed, with by interface or role and interface, where it is known); share (of the traffic of these interfaces in this direction); or a percentile, such as 95th percentile: of slots of five minutes, or hours in more than 40 days, at both ends of the range.
 metric: what it is, then in or out. value: 0 in buckets without such traffic in which the collector ran (traffic_health) or had other traffic of what is asked for; null where it did not run. Rows that are coarser than the step, as retention has left them, are laid over their buckets evenly.
-The bucket that runs is as long as its intervals that are over (their end and the setting window have passed): its value is the mean of these, so that the end of a graph does not drop, and it is left out while they are less than a tenth of the step. What comes later is in lastfluss.live';
+The bucket that runs is as long as its intervals that are over (their end and the setting window have passed): its value is the mean of these, so that the end of a graph does not drop, and it is left out while they are less than a tenth of the step; with a step of days only whole ones (UTC) count. What comes later is in lastfluss.live';
 
 CREATE FUNCTION lastfluss.graph_interfaces(since timestamptz, until timestamptz, role text[] DEFAULT NULL, iface text[] DEFAULT NULL,
     remote_asn bigint DEFAULT NULL,
@@ -2822,6 +2826,9 @@ DECLARE
 BEGIN
     IF health IS NULL THEN
         RETURN;
+    END IF;
+    IF step_ % 86400 = 0 THEN
+        over_ := over_ - over_ % 86400;
     END IF;
     IF last_ > over_ THEN
         last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;

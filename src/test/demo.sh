@@ -21,7 +21,7 @@ checkout=$(cd "$here/../.." && pwd)
 demo=$checkout/demo
 
 period=10             # seconds: rows come sooner than with the default's 60
-window=70             # the routers report flows of up to 60 seconds
+window=80             # the routers report flows of up to 60 seconds, 15 after their end
 buffers=12            # room for such a window of such periods
 history_hours=3       # and what is left of the hour before
 history_rate=80       # records a second, the daily mean

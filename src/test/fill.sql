@@ -139,18 +139,18 @@ $$;
 \if :{?capture}
 CREATE TEMPORARY TABLE pair AS
 WITH record AS (
-    SELECT r.exporter, r.in_if, r.out_if, r.src_as, r.dst_as, r.family, r."time", r.bytes * coalesce(s.sample, r.sampling, 1) AS bytes
+    SELECT r.exporter, r.in_if, r.out_if, r.src_as, r.dst_as, r.family, r."time", r.bytes * coalesce(s.sample, r.sampling, 1) AS bytes, r.packets * coalesce(s.sample, r.sampling, 1) AS packets
     FROM lastfluss.read_pcap(pg_read_binary_file(:'capture')) r
     LEFT JOIN (SELECT i.host, min(i.sample) AS sample FROM lastfluss.interface i GROUP BY 1) s ON s.host = r.exporter
 ), side AS (
-    SELECT i.name AS iface, true AS ingress, r.src_as AS remote_asn, r.dst_as AS local_asn, r.family, r.bytes
+    SELECT i.name AS iface, true AS ingress, r.src_as AS remote_asn, r.dst_as AS local_asn, r.family, r.bytes, r.packets
     FROM record r JOIN lastfluss.interface i ON i.host = r.exporter AND i.id = r.in_if
     UNION ALL
-    SELECT i.name, false, r.dst_as, r.src_as, r.family, r.bytes
+    SELECT i.name, false, r.dst_as, r.src_as, r.family, r.bytes, r.packets
     FROM record r JOIN lastfluss.interface i ON i.host = r.exporter AND i.id = r.out_if
 ), ranked AS (
     SELECT g.*, dense_rank() OVER (PARTITION BY g.iface, g.ingress ORDER BY g.remote DESC, g.remote_asn) AS place
-    FROM (SELECT s.iface, s.ingress, s.remote_asn, s.local_asn, s.family, sum(s.bytes) AS bytes,
+    FROM (SELECT s.iface, s.ingress, s.remote_asn, s.local_asn, s.family, sum(s.bytes) AS bytes, sum(s.packets) AS packets,
                  sum(sum(s.bytes)) OVER (PARTITION BY s.iface, s.ingress, s.remote_asn) AS remote
           FROM side s GROUP BY 1, 2, 3, 4, 5) g
 ), span AS (
@@ -158,8 +158,8 @@ WITH record AS (
     SELECT sum(60 * pg_temp.rhythm(g.at)) AS seconds FROM (SELECT min(r."time") AS first, max(r."time") AS last FROM record r) r
     CROSS JOIN LATERAL generate_series(r.first, r.last, interval '1 min') AS g(at)
 )
-SELECT row_number() OVER (ORDER BY k.*) AS pair, k.iface, k.ingress, k.remote_asn, k.local_asn, k.family, k.bytes * 8e0 / s.seconds AS rate
-FROM (SELECT r.iface, r.ingress, CASE WHEN r.place <= :asns THEN r.remote_asn END AS remote_asn, r.local_asn, r.family, sum(r.bytes) AS bytes
+SELECT row_number() OVER (ORDER BY k.*) AS pair, k.iface, k.ingress, k.remote_asn, k.local_asn, k.family, k.bytes * 8e0 / s.seconds AS rate, (k.bytes / k.packets)::float8 AS size
+FROM (SELECT r.iface, r.ingress, CASE WHEN r.place <= :asns THEN r.remote_asn END AS remote_asn, r.local_asn, r.family, sum(r.bytes) AS bytes, sum(r.packets) AS packets
       FROM ranked r GROUP BY 1, 2, 3, 4, 5) k CROSS JOIN span s;
 \else
 CREATE TEMPORARY TABLE remote AS
@@ -183,14 +183,14 @@ WITH path AS (
                         UNION ALL SELECT 64510, 0.12 WHERE p.rank <= 10 UNION ALL SELECT 64511, 0.08 WHERE p.rank <= 10) s
 )
 SELECT row_number() OVER () AS pair, s.iface, d.ingress, s.asn AS remote_asn, s.local_asn, f.family,
-       (6e9 / power(s.rank, 1.15) * s.part * s.local_part * d.part * f.part)::float8 AS rate
+       (6e9 / power(s.rank, 1.15) * s.part * s.local_part * d.part * f.part)::float8 AS rate, CASE WHEN d.ingress THEN 1150e0 ELSE 310e0 END AS size
 FROM side s
 CROSS JOIN (VALUES (true, 1.0), (false, 0.18)) d(ingress, part)
 CROSS JOIN LATERAL (SELECT 4::smallint AS family, CASE WHEN s.rank <= 12 THEN 0.6 ELSE 1 END AS part
                     UNION ALL SELECT 6, 0.4 WHERE s.rank <= 12) f
 UNION ALL
 -- Customers: what came in elsewhere leaves there, and the other way round.
-SELECT 100000 + row_number() OVER (), c.iface, d.ingress, c.asn, 64500, 4, d.rate::float8
+SELECT 100000 + row_number() OVER (), c.iface, d.ingress, c.asn, 64500, 4, d.rate::float8, CASE WHEN d.ingress THEN 1150e0 ELSE 310e0 END
 FROM (VALUES ('Customer Alpha', 64510), ('Customer Beta', 64511)) c(iface, asn)
 CROSS JOIN (VALUES (true, 0.25e9), (false, 1.1e9)) d(ingress, rate);
 \endif
@@ -205,7 +205,7 @@ CREATE FUNCTION pg_temp.rows(since timestamptz, until timestamptz, step integer,
 RETURNS TABLE ("time" timestamptz, bandwidth real, iface text, ingress boolean, remote_asn bigint, local_asn bigint,
     family smallint, bytes bigint, packets bigint, flows bigint, peak real) LANGUAGE sql AS $$
     SELECT t.at, (b.bytes * 8e0 / step)::real, p.iface, p.ingress, p.remote_asn, p.local_asn, p.family,
-           b.bytes, b.bytes / CASE WHEN p.ingress THEN 1150 ELSE 310 END + 1, b.bytes / 400000 + 1, (b.bytes * 8e0 / step * (1 + 0.35e0 * (1 - 60e0 / step)))::real
+           b.bytes, (b.bytes / p.size)::bigint + 1, b.bytes / 400000 + 1, (b.bytes * 8e0 / step * (1 + 0.35e0 * (1 - 60e0 / step)))::real
     FROM generate_series(since, until - make_interval(secs => step), make_interval(secs => step)) AS g(at)
     CROSS JOIN LATERAL (SELECT g.at, pg_temp.rhythm(g.at + make_interval(secs => step) / 2) * pg_temp.level(g.at, last) AS rhythm, extract(epoch FROM g.at)::bigint / step AS slot OFFSET 0) t
     CROSS JOIN pair p
