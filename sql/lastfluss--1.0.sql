@@ -1408,7 +1408,9 @@ BEGIN
     FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
           FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
           CROSS JOIN (VALUES ('rollup', ''), ('total', '_total'), ('remote', '_remote'), ('local', '_local')) t(kind, suffix)
-          UNION ALL VALUES ('1w_remote', 604800, ARRAY['5m', '1h', '1d'], 'remote alone'), ('1w_local', 604800, ARRAY['5m', '1h', '1d'], 'local alone'))
+          UNION ALL
+          SELECT w.name || '_' || a.asn, w.step, ARRAY['5m', '1h', '1d'], a.asn || ' alone'
+          FROM (VALUES ('1w', 604800), ('8w', 4838400)) w(name, step) CROSS JOIN (VALUES ('remote'), ('local')) a(asn))
          n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
     JOIN pg_class c ON c.oid = r.relation
@@ -1731,6 +1733,41 @@ since, until: the buckets that lie in this range or reach into it, whole. step: 
 bandwidth: bytes * 8 / step, also in the bucket that runs, and those whose flows are not all reported, which are lower therefore. peak: the largest mean of an interval in the bucket, or, when rollups serve it and traffic is not told apart by all columns, of the rollup''s buckets. A bucket without traffic has no row.
 Where retention has left only rollups that are coarser than the step, their rows stand at the start of their own buckets, and bandwidth is the mean over these. In rollups small ASNs may be folded into remote_asn null (rollup_keep_top). Without a column bytes, it is bandwidth * period / 8, by the period of now. A rollup that the caller may not read is not used, nor one without row-level security where that applies to the table; live needs SELECT on lastfluss.live and EXECUTE on lastfluss._live(), and is left out where row-level security applies';
 
+/* Sums by slots of time, of which percentiles and peaks are made */
+
+CREATE FUNCTION lastfluss._slots_add(state internal, value double precision, slot bigint, width bigint, slots bigint) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_slots_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._slots_add(internal, double precision, bigint, bigint, bigint) IS 'part of lastfluss._slots()';
+
+CREATE FUNCTION lastfluss._slots_array(state internal) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'lastfluss_slots_array' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._slots_array(internal) IS 'part of lastfluss._slots()';
+
+CREATE AGGREGATE lastfluss._slots(value double precision, slot bigint, width bigint, slots bigint)
+(SFUNC = lastfluss._slots_add, STYPE = internal, SSPACE = 512, FINALFUNC = lastfluss._slots_array);
+COMMENT ON AGGREGATE lastfluss._slots(double precision, bigint, bigint, bigint) IS
+'an array of so many slots of time, the sum of each; a row''s value goes into slots from this one on (the first is 0), as many as it is wide, an equal part into each. Null: no row has reached it';
+
+CREATE FUNCTION lastfluss._peak_add(state internal, value double precision, "time" timestamptz) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_peak_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._peak_add(internal, double precision, timestamptz) IS 'part of lastfluss._peak()';
+
+CREATE FUNCTION lastfluss._peak_max(state internal) RETURNS double precision
+AS 'MODULE_PATHNAME', 'lastfluss_peak_max' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._peak_max(internal) IS 'part of lastfluss._peak()';
+
+CREATE AGGREGATE lastfluss._peak(value double precision, "time" timestamptz)
+(SFUNC = lastfluss._peak_add, STYPE = internal, SSPACE = 64, FINALFUNC = lastfluss._peak_max);
+COMMENT ON AGGREGATE lastfluss._peak(double precision, timestamptz) IS 'the largest sum of rows of the same time';
+
+CREATE FUNCTION lastfluss._less(slots double precision[], part double precision[]) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'lastfluss_slots_less' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._less(double precision[], double precision[]) IS 'what is left of each slot; null is 0, and no array none';
+
+CREATE FUNCTION lastfluss._lowest(slots double precision[], n bigint) RETURNS double precision
+AS 'MODULE_PATHNAME', 'lastfluss_slots_lowest' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._lowest(double precision[], bigint) IS 'the slot with this number, from 1, in ascending order; null is 0';
+
 CREATE FUNCTION lastfluss._begins(since interval, from_time timestamptz, until timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1960,37 +1997,27 @@ BEGIN
         RETURN;
     END IF;
     RETURN QUERY EXECUTE format($$
-WITH slot AS (
-    SELECT r.iface, r.ingress, sum(r.bytes::float8) * 8 / greatest(max(r.seconds), $1) AS bits,
-           greatest(max(r.seconds) / $1, 1) AS weight, greatest(max(r.seconds), $1) AS seconds
-    FROM (%s) r GROUP BY 1, 2, date_part('epoch', r."time")::bigint / $1
-), counted AS MATERIALIZED (
-    SELECT s.iface, s.ingress, array_agg(s.bits) AS rates, array_agg(s.weight) AS weights, min(s.weight) AS least, max(s.weight) AS most,
-           greatest($2 - sum(s.weight), 0)::bigint AS without, max(s.seconds) AS seconds, max(s.bits) AS maximum, sum(s.bits * s.weight) AS bits
-    FROM slot s GROUP BY 1, 2
+WITH counted AS MATERIALIZED (
+    SELECT r.iface, r.ingress, max(r.seconds) AS seconds,
+           lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $6) / $1, greatest(r.seconds / $1, 1), $2) AS slots
+    FROM (%s) r GROUP BY 1, 2
 ), side AS (
     SELECT i.iface, d.ingress
     FROM (SELECT c.iface FROM counted c UNION SELECT k.name FROM lastfluss._interfaces() k WHERE k.name = $5) i
     CROSS JOIN (VALUES (true), (false)) d(ingress)
 ), ranked AS (
-    SELECT n.*, ceil($3 * n.n) - CASE WHEN $4 = 'zero' THEN n.without ELSE 0 END AS place
-    FROM (SELECT s.iface, s.ingress, c.rates, c.weights, c.least, c.most, coalesce(c.without, $2) AS without, c.seconds, c.maximum, coalesce(c.bits, 0) AS bits,
-                 CASE WHEN $4 = 'zero' THEN $2 ELSE $2 - coalesce(c.without, $2) END AS n
-          FROM side s LEFT JOIN counted c ON c.iface IS NOT DISTINCT FROM s.iface AND c.ingress = s.ingress) n
+    SELECT s.iface, s.ingress, c.seconds, v.bytes, v.maximum, v.without, n.n,
+           CASE WHEN n.n > 0 THEN coalesce(lastfluss._lowest(CASE $4 WHEN 'zero' THEN c.slots ELSE array_remove(c.slots, NULL) END, ceil($3 * n.n)::bigint), 0) * 8 / $1 END AS bits
+    FROM side s LEFT JOIN counted c ON c.iface IS NOT DISTINCT FROM s.iface AND c.ingress = s.ingress
+    CROSS JOIN LATERAL (SELECT $2 - count(u.bytes) AS without, coalesce(sum(u.bytes), 0) AS bytes, coalesce(max(u.bytes), 0) AS maximum FROM unnest(c.slots) u(bytes)) v
+    CROSS JOIN LATERAL (SELECT CASE $4 WHEN 'zero' THEN $2 ELSE $2 - v.without END AS n) n
 )
-SELECT r.iface, r.ingress, round(v.bits), lastfluss.units(v.bits), round(r.bits / nullif(r.n, 0)),
-       round(CASE WHEN r.n > 0 THEN coalesce(r.maximum, 0) END), r.n, r.without, make_interval(secs => coalesce(r.seconds, $1))
+SELECT r.iface, r.ingress, round(r.bits), lastfluss.units(r.bits), round(r.bytes * 8 / $1 / nullif(r.n, 0)),
+       round(CASE WHEN r.n > 0 THEN r.maximum * 8 / $1 END), r.n, r.without, make_interval(secs => greatest(r.seconds, $1))
 FROM ranked r
-CROSS JOIN LATERAL (
-    -- The lowest are those without rows.  A row may stand for several slots.
-    SELECT CASE WHEN r.n <= 0 THEN NULL WHEN r.place <= 0 THEN 0
-                WHEN r.least = r.most THEN (SELECT o.bits FROM unnest(r.rates) o(bits) ORDER BY 1 LIMIT 1 OFFSET ceil(r.place / r.most) - 1)
-                ELSE (SELECT min(o.bits) FROM (SELECT u.bits, sum(u.weight) OVER (ORDER BY u.bits ROWS UNBOUNDED PRECEDING) AS place
-                                               FROM unnest(r.rates, r.weights) u(bits, weight)) o WHERE o.place >= r.place) END AS bits
-    OFFSET 0) v   -- once for both columns
 ORDER BY 1, 2 DESC$$,
         lastfluss._rows(to_timestamp(first_), to_timestamp(last_), length, CASE WHEN a_iface IS NOT NULL THEN ARRAY[a_iface] END, by_columns => '{iface,ingress}', grouped => false))
-    USING length, (last_ - first_) / length, a_p::numeric, a_missing, a_iface;
+    USING length, (last_ - first_) / length, a_p::numeric, a_missing, a_iface, first_;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss._percentile(text, date, double precision, text, text) IS 'the rows of lastfluss.percentile()';
@@ -2051,30 +2078,26 @@ SELECT ARRAY(SELECT r.remote_asn
     INTO found USING transits, $2, lastfluss._own_asn(), $5;
 
     RETURN QUERY EXECUTE format($$
-WITH candidate AS (
+WITH RECURSIVE candidate AS (
     SELECT asn, place::integer FROM unnest($1) WITH ORDINALITY c(asn, place)
 ), total AS MATERIALIZED (
-    SELECT s.at, r.ingress, sum(r.bytes * $3 / greatest(r.seconds, $3)::float8) AS bytes
-    FROM (%1$s) r CROSS JOIN LATERAL (SELECT generate_series(b, b + greatest(r.seconds, $3) - $3, $3) AS at
-                                      FROM (SELECT extract(epoch FROM r."time")::bigint / $3 * $3 AS b) o) s
-    GROUP BY 1, 2
+    SELECT d.ingress, t.slots
+    FROM (VALUES (true), (false)) d(ingress)
+    LEFT JOIN (SELECT r.ingress, lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $4) / $3, greatest(r.seconds / $3, 1), $5) AS slots
+               FROM (%1$s) r GROUP BY 1) t USING (ingress)
 ), part AS MATERIALIZED (
-    SELECT s.at, r.ingress, r.remote_asn AS asn, sum(r.bytes * $3 / greatest(r.seconds, $3)::float8) AS bytes
-    FROM (%2$s) r CROSS JOIN LATERAL (SELECT generate_series(b, b + greatest(r.seconds, $3) - $3, $3) AS at
-                                      FROM (SELECT extract(epoch FROM r."time")::bigint / $3 * $3 AS b) o) s
-    GROUP BY 1, 2, 3
-), slot AS (
-    SELECT at, d.ingress, coalesce(t.bytes, 0) AS bytes
-    FROM generate_series($4, $5 - $3, $3) at CROSS JOIN (VALUES (true), (false)) d(ingress) LEFT JOIN total t USING (at, ingress)
+    SELECT r.ingress, r.remote_asn AS asn, lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $4) / $3, greatest(r.seconds / $3, 1), $5) AS slots
+    FROM (%2$s) r GROUP BY 1, 2
 ), lowered AS (
-    SELECT c.asn, c.place, s.ingress, s.bytes, s.bytes - coalesce(p.bytes, 0) AS alone,
-           s.bytes - sum(coalesce(p.bytes, 0)) OVER (PARTITION BY s.at, s.ingress ORDER BY c.place) AS together
-    FROM candidate c CROSS JOIN slot s LEFT JOIN part p USING (asn, at, ingress)
+    SELECT NULL::bigint AS asn, 0 AS place, t.ingress, t.slots AS alone, t.slots AS together FROM total t
+    UNION ALL
+    SELECT c.asn, c.place, l.ingress, lastfluss._less(t.slots, p.slots), lastfluss._less(l.together, p.slots)
+    FROM lowered l JOIN candidate c ON c.place = l.place + 1 JOIN total t ON t.ingress = l.ingress
+    LEFT JOIN part p ON p.asn = c.asn AND p.ingress = l.ingress
 ), direction AS (
-    SELECT asn, place, ingress, percentile_disc(0.95) WITHIN GROUP (ORDER BY bytes) * 8 / $3 AS bits,
-           percentile_disc(0.95) WITHIN GROUP (ORDER BY alone) * 8 / $3 AS alone,
-           percentile_disc(0.95) WITHIN GROUP (ORDER BY together) * 8 / $3 AS together
-    FROM lowered GROUP BY 1, 2, 3
+    SELECT l.asn, l.place, l.ingress, coalesce(lastfluss._lowest(t.slots, n.n), 0) * 8 / $3 AS bits,
+           coalesce(lastfluss._lowest(l.alone, n.n), 0) * 8 / $3 AS alone, coalesce(lastfluss._lowest(l.together, n.n), 0) * 8 / $3 AS together
+    FROM lowered l JOIN total t ON t.ingress = l.ingress CROSS JOIN (SELECT ceil(0.95::float8 * $5)::bigint AS n) n WHERE l.place > 0
 ), billed AS (
     SELECT asn, place, max(bits) AS bits, max(alone) AS alone, max(together) AS together FROM direction GROUP BY 1, 2
 ), meant AS (
@@ -2088,12 +2111,12 @@ SELECT b.place, b.asn, lastfluss._asn_name(b.asn), round(m.ingress), round(m.egr
        round(100 * m.bytes / e.bytes, 2), round(b.bits), round(b.alone), lastfluss.units(b.bits - b.alone), lastfluss.units(b.bits - b.together),
        lastfluss._bar(m.bytes::float8, (max(m.bytes) OVER ())::float8)
 FROM billed b JOIN meant m USING (asn) CROSS JOIN everything e ORDER BY b.place$$,
-        lastfluss._rows(begins, $4, slot, transits, by_columns => '{ingress}'),
-        lastfluss._rows(begins, $4, slot, transits, found, by_columns => '{ingress,remote_asn}'),
+        lastfluss._rows(begins, $4, slot, transits, by_columns => '{ingress}', grouped => false),
+        lastfluss._rows(begins, $4, slot, transits, found, by_columns => '{ingress,remote_asn}', grouped => false),
         lastfluss._rows(begins, $4, NULL, transits, found, by_columns => '{ingress,remote_asn}'),
         lastfluss._rows(begins, $4, NULL, transits, by_columns => '{}'))
     USING found, extract(epoch FROM $4 - begins)::float8, slot,
-          floor(extract(epoch FROM begins) / slot)::bigint * slot, ceil(extract(epoch FROM $4) / slot)::bigint * slot;
+          floor(extract(epoch FROM begins) / slot)::bigint * slot, (ceil(extract(epoch FROM $4) / slot) - floor(extract(epoch FROM begins) / slot))::bigint;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.peering_candidates(interval, integer, timestamptz, timestamptz, double precision) IS
@@ -2346,7 +2369,7 @@ $$;
 COMMENT ON FUNCTION lastfluss._role_color(text) IS 'the colour of a role in graphs';
 
 CREATE FUNCTION lastfluss._graph_interfaces(OUT name text, OUT role text, OUT speed bigint, OUT color text)
-RETURNS SETOF record LANGUAGE plpgsql STABLE
+RETURNS SETOF record LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -2389,8 +2412,8 @@ AS $$
     -- What is over and not written is in live; for whoever may not read that, it is written a period later at the latest.
     SELECT coalesce((floor((extract(epoch FROM lastfluss._over()) + CASE WHEN $1 AND s.live THEN s.period ELSE 0 END) / s.period) * s.period)::bigint,
                     extract(epoch FROM now())::bigint)
-    FROM (SELECT min(o.seconds) FILTER (WHERE o.kind = 'table') AS period, bool_or(o.kind = 'live' AND lastfluss._may_read(o.relation, o.kind, t.traffic)) AS live
-          FROM (SELECT lastfluss._table() AS traffic) t CROSS JOIN lastfluss._sources() o) s;
+    FROM (SELECT min(o.seconds) FILTER (WHERE o.kind = 'table') AS period, bool_or(o.kind = 'live' AND lastfluss._may_read(o.relation, o.kind, o.traffic)) AS live
+          FROM (SELECT t.*, first_value(t.relation) OVER (ORDER BY t.kind = 'table' DESC) AS traffic FROM lastfluss._sources() t) o) s;
 $$;
 COMMENT ON FUNCTION lastfluss._graph_over(boolean) IS
 'where graphs end that reach to now, in seconds since 1970: the end of the last interval to which nothing is added any more, of what can be read with or without live';
@@ -2488,6 +2511,8 @@ DECLARE
     locals  bigint[] := CASE WHEN $9 IS NOT NULL THEN ARRAY[$9] END;
     columns text[];
     top     bigint[];
+    others  boolean;
+    keys    text := 'SELECT c.key FROM cell c GROUP BY 1 HAVING (c.key IS NOT NULL OR sum(c.bytes) > 0) AND ($5 <> ''utilisation'' OR max(c.speed) > 0)';
     rows    text;
     amount  text;
     p       double precision;
@@ -2495,6 +2520,7 @@ DECLARE
     whole   text := 'SELECT NULL::bigint AS at, NULL::boolean AS ingress, NULL::numeric AS bytes WHERE false';
     spread  text := 'SELECT date_part(''epoch'', r."time")::bigint AS at';
     part    text := '';
+    during  text := 'r."time" >= to_timestamp($2) AND r."time" < to_timestamp($3)';
     running text := 'SELECT NULL::bigint AS at WHERE false';
     health  regclass := lastfluss._health_table();
 BEGIN
@@ -2502,7 +2528,7 @@ BEGIN
     FROM (VALUES ('total',              '''total''', '{}'::text[], 'k.key'),
                  ('interface',          'coalesce(r.iface, ''unknown'')', '{iface}', 'k.key'),
                  ('role',               'coalesce(i.role, ''none'')', '{iface}', 'k.key'),
-                 ('role and interface', 'concat(coalesce(i.role, ''none''), '' · '', coalesce(r.iface, ''unknown''))', '{iface}', 'k.key'),
+                 ('role and interface', 'coalesce(i.role_and_name, ''none · '' || coalesce(r.iface, ''unknown''))', '{iface}', 'k.key'),
                  ('family',             'coalesce(''IPv'' || r.family, ''other'')', '{family}', 'k.key'),
                  ('remote asn',         'r.remote_asn::text', '{remote_asn}', 'lastfluss._graph_asn(array_position($6, k.key::bigint), k.key::bigint)'),
                  ('local asn',          'r.local_asn::text', '{local_asn}', 'lastfluss._graph_asn(array_position($6, k.key::bigint), k.key::bigint)'))
@@ -2520,9 +2546,9 @@ BEGIN
     IF what ~ '^\d+(\.\d+)?(st|nd|rd|th) percentile$' THEN
         p := substring(what FROM '^[\d.]+')::double precision / 100;
     END IF;
-    amount := CASE what WHEN 'bandwidth' THEN 'sum(c.bytes) * 8.0 / least($1, $3 - c.at)' WHEN 'packets' THEN 'sum(c.packets)::float8 / least($1, $3 - c.at)'
-                        WHEN 'flows' THEN 'sum(c.flows)::float8 / least($1, $3 - c.at)' WHEN 'peak' THEN 'max(c.peak)'
-                        WHEN 'utilisation' THEN 'sum(c.bytes) * 8.0 / least($1, $3 - c.at) / min(c.speed)' WHEN 'share' THEN 'sum(c.bytes) / nullif(min(w.bytes), 0)'
+    amount := CASE what WHEN 'bandwidth' THEN 'c.bytes * 8.0 / least($1, $3 - c.at)' WHEN 'packets' THEN 'c.packets::float8 / least($1, $3 - c.at)'
+                        WHEN 'flows' THEN 'c.flows::float8 / least($1, $3 - c.at)' WHEN 'peak' THEN 'c.peak'
+                        WHEN 'utilisation' THEN 'c.bytes * 8.0 / least($1, $3 - c.at) / c.speed' WHEN 'share' THEN 'c.bytes / nullif(w.bytes, 0)'
                         ELSE CASE WHEN p BETWEEN 0 AND 1 THEN '' END END;
     IF amount IS NULL THEN
         RAISE EXCEPTION 'invalid measure: %', coalesce('"' || what || '"', 'null')
@@ -2533,20 +2559,8 @@ BEGIN
         RAISE EXCEPTION 'utilisation is that of interfaces'
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with by => ''interface'' or ''role and interface''.';
     END IF;
-    IF p IS NOT NULL THEN
-        -- One value for the whole range, over the slots that bills know and that are over; by the hour where they would be too many.
-        step_ := CASE WHEN span <= 40 * 86400 THEN 300 ELSE 3600 END;
-        RETURN QUERY
-            SELECT t.at, what || CASE WHEN b.metric LIKE '% in' THEN ' in' ELSE ' out' END, b.value
-            FROM (SELECT g.metric, percentile_disc(p) WITHIN GROUP (ORDER BY g.value) AS value
-                  FROM lastfluss.graph($1, least($2, to_timestamp(over_ - over_ % step_)), make_interval(secs => step_), $4, $5, $6, $7, $8, $9, $10) g
-                  WHERE g.value IS NOT NULL GROUP BY 1) b
-            CROSS JOIN unnest(ARRAY[$1, least($2, now())]) AS t(at)
-            ORDER BY 1, 2;
-        RETURN;
-    END IF;
-
-    step_ := lastfluss._step(least($2, now()) - $1, $3);
+    -- A percentile is one value for the whole range, over the slots that bills know and that are over; by the hour where they would be too many.
+    step_ := CASE WHEN p IS NULL THEN lastfluss._step(least($2, now()) - $1, $3) ELSE lastfluss._step(NULL, CASE WHEN span <= 40 * 86400 THEN interval '5 min' ELSE '1 hour' END) END;
     first_ := floor(extract(epoch FROM $1) / step_) * step_;
     last_ := ceil(extract(epoch FROM least($2, now())) / step_) * step_;
     -- The bucket that runs ends where nothing is added any more, and is left out where that is less than a tenth of it.
@@ -2555,7 +2569,7 @@ BEGIN
         over_ := over_ - over_ % 86400;
     END IF;
     IF last_ > over_ THEN
-        last_ := over_ - CASE WHEN over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
+        last_ := over_ - CASE WHEN p IS NOT NULL OR over_ % step_ * 10 < step_ THEN over_ % step_ ELSE 0 END;
     END IF;
     -- A rollup of ASes or interfaces together has no peaks within its buckets: finer ones are read for them.
     grain := CASE WHEN what <> 'peak' THEN step_ WHEN span > 40 * 86400 AND step_ % 3600 = 0 THEN 3600 WHEN step_ % 300 = 0 THEN 300 ELSE step_ END;
@@ -2567,6 +2581,7 @@ BEGIN
         spread := 'SELECT greatest(b, t) AS at, CASE WHEN $1 % r.seconds = 0 THEN 1 ELSE (least(b + $1, t + r.seconds) - greatest(b, t))::numeric / r.seconds END AS part'
                   ' FROM (SELECT date_part(''epoch'', r."time")::bigint AS t) e, generate_series(t / $1 * $1, t + CASE WHEN $1 % r.seconds = 0 THEN 0 ELSE r.seconds - 1 END, $1) AS b';
         part := ' * s.part';
+        during := 's.at / $1 * $1 >= $2 AND s.at < $3';
     END IF;
     -- The first one may begin before the range.
     begins := to_timestamp(first_ - coalesce(first_ % coarse.first, 0));
@@ -2583,16 +2598,20 @@ BEGIN
     END IF;
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
-        EXECUTE format('SELECT ARRAY(SELECT r.%1$I FROM (%2$s) r WHERE r.%1$I IS NOT NULL GROUP BY 1 ORDER BY sum(r.bytes) DESC, 1 LIMIT $1)',
+        EXECUTE format('WITH summed AS MATERIALIZED (SELECT r.%1$I AS asn, sum(r.bytes) AS bytes FROM (%2$s) r GROUP BY 1),'
+                       ' list AS MATERIALIZED (SELECT s.asn, s.bytes FROM summed s WHERE s.asn IS NOT NULL ORDER BY s.bytes DESC, s.asn LIMIT $1)'
+                       ' SELECT ARRAY(SELECT l.asn FROM list l ORDER BY l.bytes DESC, l.asn),'
+                       ' (SELECT sum(s.bytes) FROM summed s) > coalesce((SELECT sum(l.bytes) FROM list l), 0)',
                        columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns, grouped => false))
-        INTO top USING greatest($10, 0);
+        INTO top, others USING greatest($10, 0);
+        keys := 'SELECT u::text AS key FROM unnest($6) u UNION ALL SELECT NULL WHERE $7';
         rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
                        ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
                        ' FROM (%1$s) r CROSS JOIN LATERAL (VALUES (r.%2$I, 1), (NULL, -1)) AS o(asn, sign)'
                        ' UNION ALL SELECT r."time", NULL, r.ingress, NULL, NULL, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
-                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows(begins, $2, grain, names, top, locals, by_columns => '{remote_asn,ingress}')
-                                       ELSE lastfluss._rows(begins, $2, grain, names, remotes, top, by_columns => '{local_asn,ingress}') END,
-                       columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, by_columns => '{ingress}'));
+                       CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows(begins, $2, grain, names, top, locals, shown, by_columns => '{remote_asn,ingress}', grouped => false)
+                                       ELSE lastfluss._rows(begins, $2, grain, names, remotes, top, shown, by_columns => '{local_asn,ingress}', grouped => false) END,
+                       columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, shown, by_columns => '{ingress}', grouped => false));
     END IF;
     IF what = 'share' THEN
         whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes%s) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
@@ -2604,26 +2623,51 @@ BEGIN
                           ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3)))', health);
     END IF;
 
+    IF p IS NOT NULL THEN
+        RETURN QUERY EXECUTE format($$
+WITH series AS MATERIALIZED (
+    SELECT r.ingress, %1$s AS key, lastfluss._slots((r.bytes%5$s)::float8, (s.at - $2) / $1, 1, ($3 - $2) / $1) AS slots
+    FROM (%2$s) r
+    LEFT JOIN (SELECT g.*, concat(g.role, ' · ', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g) i ON i.name = r.iface
+    CROSS JOIN LATERAL (%4$s) s
+    WHERE %6$s
+    GROUP BY 1, 2
+), n AS (
+    SELECT count(*) AS n
+    FROM (SELECT $2 + (u.place - 1) * $1 FROM series s, unnest(s.slots) WITH ORDINALITY u(bytes, place) WHERE u.bytes IS NOT NULL UNION %3$s) o
+), ranked AS (
+    SELECT k.key, d.ingress, n.n, o.slots, ceil($5 * n.n)::bigint - n.n + coalesce(cardinality(o.slots), 0) AS place
+    FROM (SELECT s.key FROM series s GROUP BY 1 HAVING s.key IS NOT NULL OR bool_or(lastfluss._lowest(s.slots, cardinality(s.slots)) > 0)) k
+    CROSS JOIN (VALUES (true), (false)) d(ingress) CROSS JOIN n
+    LEFT JOIN (SELECT s.key, s.ingress, array_remove(s.slots, NULL) AS slots FROM series s) o ON o.key IS NOT DISTINCT FROM k.key AND o.ingress = d.ingress
+    WHERE d.ingress = $4 OR $4 IS NULL
+)
+SELECT t.at, $6 || CASE WHEN r.ingress THEN ' in' ELSE ' out' END, greatest(coalesce(lastfluss._lowest(r.slots, r.place), 0) * 8 / $1, 0)
+FROM ranked r CROSS JOIN unnest($7) AS t(at) WHERE r.n > 0
+ORDER BY 1, 2$$,
+            key, rows, running, spread, part, during)
+        USING step_, first_, last_, shown, p, what, ARRAY[$1, least($2, now())];
+        RETURN;
+    END IF;
+
     RETURN QUERY EXECUTE format($$
 WITH cell AS MATERIALIZED (
-    SELECT s.at AS exact, s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed,
+    SELECT s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed,
            sum(r.bytes%8$s) AS bytes%9$s
     FROM (%2$s) r
-    LEFT JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
+    LEFT JOIN (SELECT g.*, concat(g.role, ' · ', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g) i ON i.name = r.iface
     CROSS JOIN LATERAL (%7$s) s
-    WHERE s.at / $1 * $1 >= $2 AND s.at < $3
-    GROUP BY 1, 3, 4
+    WHERE %11$s
+    GROUP BY 1, 2, 3
 ), k AS MATERIALIZED (
     SELECT k.key, %6$s AS label
-    FROM (SELECT c.key FROM cell c GROUP BY 1
-          HAVING (c.key IS NOT NULL OR sum(c.bytes) > 0) AND ($5 <> 'utilisation' OR max(c.speed) > 0)) k
+    FROM (%10$s) k
 ), whole AS (
     %3$s
 ), given AS (
     SELECT c.at, c.ingress, c.key, greatest((%4$s)::float8, 0) AS amount
     FROM cell c LEFT JOIN whole w ON w.at = c.at AND w.ingress = c.ingress
     WHERE c.ingress = $4 OR $4 IS NULL
-    GROUP BY 1, 2, 3
 ), running AS (
     SELECT at FROM cell UNION %5$s
 ), drawn AS (
@@ -2640,8 +2684,8 @@ FROM drawn d GROUP BY d.at, d.label, d.ingress
 ORDER BY 1, 2$$,
         key, rows, whole, amount, running, label, spread, part,
         CASE what WHEN 'packets' THEN format(', sum(r.packets%s) AS packets', part) WHEN 'flows' THEN format(', sum(r.flows%s) AS flows', part)
-                  WHEN 'peak' THEN ', sum(r.peak::float8) AS peak' ELSE '' END)
-    USING step_, first_, last_, shown, what, top;
+                  WHEN 'peak' THEN ', lastfluss._peak(r.peak, r."time") AS peak' ELSE '' END, keys, during)
+    USING step_, first_, last_, shown, what, top, others;
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph(timestamptz, timestamptz, interval, text, text, text[], text[], bigint, bigint, integer, text) IS
@@ -2673,8 +2717,8 @@ WITH total AS (
     SELECT r.iface, least(coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0), 9223372036854775807)::bigint AS bytes_in, least(coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0), 9223372036854775807)::bigint AS bytes_out
     FROM (%1$s) r GROUP BY 1
 ), peak AS (
-    SELECT t.iface, max(t.peak) FILTER (WHERE t.ingress) AS peak_in, max(t.peak) FILTER (WHERE NOT t.ingress) AS peak_out
-    FROM (SELECT r.iface, r.ingress, sum(r.peak::float8) AS peak FROM (%2$s) r GROUP BY 1, 2, r."time") t GROUP BY 1
+    SELECT r.iface, lastfluss._peak(r.peak, r."time") FILTER (WHERE r.ingress) AS peak_in, lastfluss._peak(r.peak, r."time") FILTER (WHERE NOT r.ingress) AS peak_out
+    FROM (%2$s) r GROUP BY 1
 )
 SELECT coalesce(t.iface, 'unknown'), coalesce(i.role, 'none'), i.speed, t.bytes_in * 8.0 / $1, t.bytes_out * 8.0 / $1, coalesce(p.peak_in, 0), coalesce(p.peak_out, 0),
        t.bytes_in * 8.0 / $1 / i.speed, t.bytes_out * 8.0 / $1 / i.speed, t.bytes_in, t.bytes_out
@@ -3011,7 +3055,7 @@ AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_is_among', '_may_read',
-        '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
+        '_slots', '_peak', '_less', '_lowest', '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',

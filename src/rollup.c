@@ -22,7 +22,7 @@
  * rollup lie tables with its sums by interface, direction and family, and by these and
  * either ASN, filled in the same transaction as the buckets that they are made from.
  * A list over a year would still read each ASN's 365 days: so the sums of days have
- * sums by week, without families.
+ * sums by week, and these by eight weeks, without families.
  */
 #include "postgres.h"
 
@@ -93,7 +93,11 @@ static const RollupType rollup_types[] = {
 	[ROLLUP_1W_REMOTE] = {"1w_remote", 604800, TABLE_YEAR, "sums of interfaces and remote ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",
 	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn", ROLLUP_1D_REMOTE},
 	[ROLLUP_1W_LOCAL] = {"1w_local", 604800, TABLE_YEAR, "sums of interfaces and local ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",
-	ROLLUP_1D, "iface, ingress, local_asn", "local_asn", ROLLUP_1D_LOCAL}
+	ROLLUP_1D, "iface, ingress, local_asn", "local_asn", ROLLUP_1D_LOCAL},
+	[ROLLUP_8W_REMOTE] = {"8w_remote", 4838400, TABLE_YEAR, "sums of interfaces and remote ASNs by eight weeks (of 1970-01-01 and on, UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn", ROLLUP_1W_REMOTE},
+	[ROLLUP_8W_LOCAL] = {"8w_local", 4838400, TABLE_YEAR, "sums of interfaces and local ASNs by eight weeks (of 1970-01-01 and on, UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1D, "iface, ingress, local_asn", "local_asn", ROLLUP_1W_LOCAL}
 };
 
 /* How many buckets the next step of a level takes. */
@@ -1020,6 +1024,8 @@ rollup_sum_begin_earlier(Rollups *rollups, RollupLevel sum, TimestampTz since, T
 		return;
 	state->complete_until = Min(state->complete_until, rollup_floor(rollups->states[source].complete_until, step));
 	state->complete_until = Max(state->complete_until, state->complete_from);
+	/* That may have nothing to fill. */
+	rollup_save_state(rollups, sum);
 	rollup_sum_fill(rollups, sum, before, before + 1);
 }
 

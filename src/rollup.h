@@ -26,9 +26,11 @@ typedef enum RollupLevel
 	ROLLUP_5M_LOCAL,
 	ROLLUP_1H_LOCAL,
 	ROLLUP_1D_LOCAL,
-	/* And of days by week, for lists over a year. */
+	/* And of days by week, and of these by eight, for lists over a year. */
 	ROLLUP_1W_REMOTE,
 	ROLLUP_1W_LOCAL,
+	ROLLUP_8W_REMOTE,
+	ROLLUP_8W_LOCAL,
 	ROLLUP_COUNT
 } RollupLevel;
 

@@ -135,37 +135,42 @@ answers_repeat()
 	SQL
 }
 
-# answers_weeks remote|local: of the days that answers_repeat has made.
+# answers_weeks NAME SOURCE DAYS: sums of so many days, of what answers_repeat has made.
 answers_weeks()
 {
-	answers_partitions "traffic_1w_$1" year "to_timestamp($answers_until) - interval '372 days'"
+	local asn=${1#*_}
+
+	answers_partitions "traffic_$1" year "to_timestamp($answers_until) - interval '1 year 56 days'"
 	sql -o /dev/null <<-SQL
 		BEGIN;
-		TRUNCATE traffic_1w_$1;
-		INSERT INTO traffic_1w_$1 ("time", iface, ingress, $1_asn, bytes, packets, flows)
-			SELECT date_bin('7 days', d."time", 'epoch'), d.iface, d.ingress, d.$1_asn, sum(d.bytes), sum(d.packets), sum(d.flows)
-			FROM traffic_1d_$1 d JOIN lastfluss._rollup r ON r.name = '1d_$1'
-			WHERE d."time" >= date_bin('7 days', r.complete_from + interval '7 days' - interval '1 us', 'epoch')
-				AND d."time" < date_bin('7 days', r.complete_until, 'epoch')
+		TRUNCATE traffic_$1;
+		INSERT INTO traffic_$1 ("time", iface, ingress, ${asn}_asn, bytes, packets, flows)
+			SELECT date_bin('$3 days', d."time", 'epoch'), d.iface, d.ingress, d.${asn}_asn, sum(d.bytes), sum(d.packets), sum(d.flows)
+			FROM traffic_$2 d JOIN lastfluss._rollup r ON r.name = '$2'
+			WHERE d."time" >= date_bin('$3 days', r.complete_from + interval '$3 days' - interval '1 us', 'epoch')
+				AND d."time" < date_bin('$3 days', r.complete_until, 'epoch')
 			GROUP BY 1, 2, 3, 4 ORDER BY 1, 4, 2, 3;
-		UPDATE lastfluss._rollup w SET complete_from = date_bin('7 days', d.complete_from + interval '7 days' - interval '1 us', 'epoch'),
-			complete_until = date_bin('7 days', d.complete_until, 'epoch')
-			FROM lastfluss._rollup d WHERE w.name = '1w_$1' AND d.name = '1d_$1';
+		UPDATE lastfluss._rollup w SET complete_from = date_bin('$3 days', d.complete_from + interval '$3 days' - interval '1 us', 'epoch'),
+			complete_until = date_bin('$3 days', d.complete_until, 'epoch')
+			FROM lastfluss._rollup d WHERE w.name = '$1' AND d.name = '$2';
 		COMMIT;
 	SQL
 }
 
 answers_year()
 {
-	local sums
+	local sums asn
 
 	answers_repeat traffic_1h_total year
 	for sums in '' _total _remote _local
 	do
 		answers_repeat "traffic_1d$sums" year
 	done
-	answers_weeks remote
-	answers_weeks local
+	for asn in remote local
+	do
+		answers_weeks "1w_$asn" "1d_$asn" 7
+		answers_weeks "8w_$asn" "1w_$asn" 56
+	done
 }
 
 # The table as the original importer makes it, and what it would have written.
@@ -223,6 +228,8 @@ disk_rows()
 	done
 	disk_row "$1, 1w, by remote ASN" "${2}_1w_remote" "$3"
 	disk_row "$1, 1w, by local ASN" "${2}_1w_local" "$3"
+	disk_row "$1, 8w, by remote ASN" "${2}_8w_remote" "$3"
+	disk_row "$1, 8w, by local ASN" "${2}_8w_local" "$3"
 }
 
 # A day again, with these settings, in a table of its own: sets answers_table.

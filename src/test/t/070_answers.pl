@@ -107,14 +107,18 @@ is($collector->sql(<<'SQL'), 'total 77', 'older rows come into the sums of inter
 SELECT string_agg(DISTINCT p.kind, ' ') || ' ' || (SELECT sum(bytes) FROM lastfluss.traffic(now() - interval '10 days', now() - interval '8 days', '1 day', by => '{}'))
 FROM lastfluss._pieces(date_trunc('day', now()) - interval '9 days', date_trunc('day', now()) - interval '8 days', 86400, false, '{total}') p
 SQL
-# Weeks, which are made of days.
-my $weeks = q{(SELECT * FROM traffic_1d_%s WHERE "time" >= (SELECT complete_from FROM lastfluss._rollup WHERE name = '1w_%1$s')}
-  . q{ AND "time" < (SELECT complete_until FROM lastfluss._rollup WHERE name = '1w_%1$s')) d};
+# Weeks, which are made of days, and eight of them.
+sub whole
+{
+	my ($sum, $source) = @_;
+
+	return "(SELECT s.* FROM traffic_$source s, lastfluss._rollup r WHERE r.name = '$sum' AND s.\"time\" >= r.complete_from AND s.\"time\" < r.complete_until) w";
+}
 my $year = <<'SQL';
 SELECT count(*), sum(abs(coalesce(a.ingress, 0) - coalesce(b.ingress, 0)))
-FROM (SELECT asn, ingress FROM lastfluss.top_asns('70 days', 100)) a
-FULL JOIN (SELECT remote_asn AS asn, round(sum(bytes) FILTER (WHERE ingress)::float8 * 8 / 86400 / 70) AS ingress FROM traffic
-           WHERE "time" >= now() - interval '70 days' AND remote_asn IS NOT NULL GROUP BY 1) b USING (asn)
+FROM (SELECT asn, ingress FROM lastfluss.top_asns('140 days', 100)) a
+FULL JOIN (SELECT remote_asn AS asn, round(sum(bytes) FILTER (WHERE ingress)::float8 * 8 / 86400 / 140) AS ingress FROM traffic
+           WHERE "time" >= now() - interval '140 days' AND remote_asn IS NOT NULL GROUP BY 1) b USING (asn)
 WHERE asn IS NOT NULL
 SQL
 sub old_rows
@@ -130,12 +134,18 @@ INSERT INTO lastfluss._rollup_dirty SELECT DISTINCT 'traffic'::regclass, '5m', "
 COMMIT;
 SQL
 	$collector->wait_for('SELECT sum(waiting) = 0 FROM lastfluss.rollups');
-	is(wrong_sums("1w_$_", sprintf($weeks, $_), '7 days', 0), 't', "weeks by $_ ASN are the sums of their days") for qw(remote local);
+	for my $asn (qw(remote local))
+	{
+		is(wrong_sums("1w_$asn", whole("1w_$asn", "1d_$asn"), '7 days', 0), 't', "weeks by $asn ASN are the sums of their days");
+		is(wrong_sums("8w_$asn", whole("8w_$asn", "1w_$asn"), '56 days', 0), 't', 'and eight weeks those of weeks')
+		  or diag($collector->sql(q{TABLE lastfluss._rollup}));
+	}
 	like($collector->sql($year), qr/^\d\d+\|0$/, 'and a list over months is that of the rows');
 }
-old_rows('20, 65', '1, 30');
+old_rows('20, 135', '1, 30');
 old_rows('30, 33', '5, 40');
-is($collector->sql(q{SELECT count(*) > 0 FROM lastfluss._pieces(now() - interval '60 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone'}), 't', 'which reads them');
+is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(now() - interval '135 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone'}),
+	'traffic_1w_remote traffic_8w_remote', 'which reads them');
 
 # One that somebody has dropped is made again, and used from there on only.
 $collector->sql(q{DROP TABLE traffic_1h_total});

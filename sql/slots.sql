@@ -1,0 +1,33 @@
+/*
+ * Sums by slots of time: what percentiles and peaks are made of.
+ */
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS lastfluss;
+
+-- Each slot has its sum, in whatever order the rows come; nulls are not rows.
+SELECT lastfluss._slots(v, s, 1, 5) FROM (VALUES (1::float8, 3::bigint), (2, 0), (4, 3), (NULL, 1), (8, NULL), (16, 2), (32, 0)) r(v, s);
+-- A wide row goes into all of its slots, and what is not in the range is left out.
+SELECT lastfluss._slots(v, s, w, 4) FROM (VALUES (8::float8, -1::bigint, 4::bigint), (12, 2, 3), (100, 4, 1), (100, -9, 3)) r(v, s, w);
+SELECT lastfluss._slots(v, 0, 1, 3) FROM (VALUES (1::float8)) r(v) WHERE v > 1;
+SELECT lastfluss._slots(1, 0, 1, 0);
+SELECT lastfluss._slots(1, 0, 1, -1);
+SELECT lastfluss._slots(1, 0, 1, 9223372036854775807);
+-- As GROUP BY has it, where rows of all times are mixed.
+SELECT count(*), bool_and(s.slots[g.slot + 1] IS NOT DISTINCT FROM g.sum) AS same
+FROM (SELECT k, lastfluss._slots(i, i * 7919 % 1000, 1, 1000) AS slots FROM generate_series(1, 5000) i CROSS JOIN generate_series(1, 2) k WHERE i % k = 0 GROUP BY 1) s
+JOIN (SELECT k, slot, sum(i)::float8 AS sum
+      FROM generate_series(0, 999) slot CROSS JOIN generate_series(1, 2) k
+      LEFT JOIN generate_series(1, 5000) i ON i * 7919 % 1000 = slot AND i % k = 0 GROUP BY 1, 2) g USING (k);
+
+-- The largest sum of a time.
+SELECT lastfluss._peak(v, t) FROM (VALUES (5::float8, '2024-03-01'::timestamptz), (7, '2024-03-02'), (3, '2024-03-01'), (NULL, '2024-03-02')) r(v, t);
+SELECT lastfluss._peak(-5, '2024-03-01'), lastfluss._peak(NULL, '2024-03-01'), lastfluss._peak(1, NULL);
+
+SELECT lastfluss._less('{1,2,NULL,4}', '{1,NULL,3,1.5}'), lastfluss._less('{1,2}', '{1}'), lastfluss._less('{1}', '{1,2}'), lastfluss._less('{1,NULL}', NULL), lastfluss._less(NULL, '{1}'), lastfluss._less('{}', '{1}');
+SELECT n, lastfluss._lowest('{3,NULL,-1,2}', n) FROM generate_series(0, 5) n;
+SELECT lastfluss._lowest('{}', 1), lastfluss._lowest(NULL, 1);
+SELECT bool_and(lastfluss._lowest(a, n) = (SELECT v FROM unnest(a) v ORDER BY 1 LIMIT 1 OFFSET n - 1)) AS same
+FROM (SELECT array_agg((i * 7919 % 1009)::float8) AS a FROM generate_series(1, 3000) i) s CROSS JOIN generate_series(1, 3000, 37) n;
+-- Nobody has to be careful with them.
+SELECT lastfluss._lowest('{{1,2},{3,4}}', 1);
+SELECT lastfluss._slots(1, f, w, 2) FROM (VALUES (-9223372036854775808, 9223372036854775807), (9223372036854775807, 1), (0, 0), (1, -9223372036854775808)) r(f, w);
