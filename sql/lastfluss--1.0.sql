@@ -2750,8 +2750,9 @@ BEGIN
     END IF;
     RETURN QUERY EXECUTE format($$
 WITH summed AS (
-    SELECT r.%1$I AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0) AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0) AS bytes_out, sum(r.bytes) AS bytes
-    FROM (%2$s) r GROUP BY 1
+    SELECT o.asn, o.bytes_in, o.bytes_out, o.bytes_in + o.bytes_out AS bytes
+    FROM (SELECT r.%1$I AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0) AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0) AS bytes_out
+          FROM (%2$s) r GROUP BY 1) o
 ), ranked AS (
     SELECT s.*, CASE WHEN s.asn IS NOT NULL THEN row_number() OVER (PARTITION BY s.asn IS NULL ORDER BY s.bytes DESC, s.asn) END AS place FROM summed s
 ), shown AS (
