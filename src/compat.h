@@ -37,4 +37,24 @@
 	(pg_namespace_aclcheck((namespace), (role), ACL_CREATE) == ACLCHECK_OK)
 #endif
 
+/* A logical connection.  16: whether it needs a password; 17: other connections, too. */
+#if PG_VERSION_NUM >= 170000
+#define compat_walrcv_connect(conninfo, must_use_password, name, error) \
+	walrcv_connect((conninfo), true, true, (must_use_password), (name), (error))
+#elif PG_VERSION_NUM >= 160000
+#define compat_walrcv_connect(conninfo, must_use_password, name, error) \
+	walrcv_connect((conninfo), true, (must_use_password), (name), (error))
+#else
+#define compat_walrcv_connect(conninfo, must_use_password, name, error) \
+	walrcv_connect((conninfo), true, (name), (error))
+#endif
+
+/* 16: a role of its own may make subscriptions. */
+#if PG_VERSION_NUM >= 160000
+#include "catalog/pg_authid.h"
+#define compat_may_subscribe(role) has_privs_of_role((role), ROLE_PG_CREATE_SUBSCRIPTION)
+#else
+#define compat_may_subscribe(role) superuser_arg(role)
+#endif
+
 #endif							/* LASTFLUSS_COMPAT_H */

@@ -34,7 +34,7 @@
 typedef struct SettingType
 {
 	const char *name;
-	const char *default_value;
+	const char *default_value;	/* NULL: the host's name */
 	const char *unit;
 	const char *description;
 	char	   *(*check) (const struct SettingType *setting, const char *value);
@@ -51,6 +51,7 @@ static char *config_check_as(const SettingType *setting, const char *value);
 static char *config_check_share(const SettingType *setting, const char *value);
 static char *config_check_switch(const SettingType *setting, const char *value);
 static char *config_check_retention(const SettingType *setting, const char *value);
+static char *config_check_collector(const SettingType *setting, const char *value);
 
 static const SettingType setting_types[] = {
 	{"period", "60", "s",
@@ -97,7 +98,10 @@ static const SettingType setting_types[] = {
 	config_check_as_source},
 	{"own_asn", "0", NULL,
 		"your own AS number, for the local side where it would be 0",
-	config_check_as}
+	config_check_as},
+	{"collector", NULL, NULL,
+		"name of this collector at a hub, where it stands before the interfaces' names; the default is the host's name",
+	config_check_collector}
 };
 
 #define CONFIG_KEEP			"keep"
@@ -355,6 +359,53 @@ config_check_as(const SettingType *setting, const char *value)
 	return psprintf("%llu", number);
 }
 
+#define CONFIG_NAME_SIZE	64
+
+static bool
+config_is_collector(const char *name)
+{
+	return *name != '\0' && strlen(name) < CONFIG_NAME_SIZE &&
+		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(name);
+}
+
+/* It is a part of interfaces' names, up to a "/". */
+static char *
+config_check_collector(const SettingType *setting, const char *value)
+{
+	if (!config_is_collector(value))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for setting \"%s\": \"%s\"", setting->name, value),
+				 errhint("Give a name of letters, digits, points, hyphens and underscores.")));
+	return pstrdup(value);
+}
+
+/* The host's name, as far as it can be a collector's. */
+static const char *
+config_host_name(void)
+{
+	char		name[CONFIG_NAME_SIZE] = "";
+
+	if (gethostname(name, sizeof(name) - 1) != 0 || !config_is_collector(name))
+		return "collector";
+	return pstrdup(name);
+}
+
+static const char *
+config_default(const SettingType *setting)
+{
+	return setting->default_value ? setting->default_value : config_host_name();
+}
+
+const char *
+config_collector(void)
+{
+	if (SPI_execute("SELECT value FROM lastfluss.settings WHERE name = 'collector'", true, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "could not read the setting \"collector\"");
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
 /*
  * lastfluss._settings(): the catalogue.
  */
@@ -371,7 +422,7 @@ lastfluss_settings(PG_FUNCTION_ARGS)
 		bool		nulls[] = {false, false, setting->unit == NULL, false};
 		Datum		values[] = {
 			CStringGetTextDatum(setting->name),
-			CStringGetTextDatum(setting->default_value),
+			CStringGetTextDatum(config_default(setting)),
 			setting->unit ? CStringGetTextDatum(setting->unit) : (Datum) 0,
 			CStringGetTextDatum(setting->description)
 		};

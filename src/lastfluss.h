@@ -85,6 +85,9 @@ extern void config_read(Settings *settings, struct ConfigSnapshot *config, char 
 extern bool config_publish(Settings *settings);
 extern void config_publish_nothing(void);
 
+/* The setting "collector"; needs SPI connected. */
+extern const char *config_collector(void);
+
 /* state.c */
 extern void state_save(int receiver);
 extern void state_load(int receiver);

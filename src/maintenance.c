@@ -23,6 +23,7 @@
 
 #include "compat.h"
 #include "lastfluss.h"
+#include "parcel.h"
 #include "retention.h"
 #include "rollup.h"
 #include "session.h"
@@ -248,7 +249,7 @@ static bool
 maintenance_roll_up(RollupLevel level)
 {
 	/* before the snapshots of what follows */
-	TimestampTz until = rollup_written_until();
+	TimestampTz until = Min(rollup_written_until(), parcel_arrived_until());
 	Rollups		rollups = maintenance_rollups();
 
 	if (!maintenance.settings.rollups)

@@ -226,7 +226,7 @@ table_rows_init(TableRows *rows, const TableLayout *layout, uint32 count)
 	}
 }
 
-static Datum
+Datum
 table_array(const TableRows *rows, int column)
 {
 	const TableColumn *type = &rows->layout->columns[column];

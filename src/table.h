@@ -128,6 +128,9 @@ extern void table_become_again(const TableUser *before);
 /* Room for rows, none of them null. */
 extern void table_rows_init(TableRows *rows, const TableLayout *layout, uint32 count);
 
+/* A column of them as an array. */
+extern Datum table_array(const TableRows *rows, int column);
+
 /*
  * Inserts the rows as the table's owner, into those of the columns that the
  * table has, making a partition where one is missing.

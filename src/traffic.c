@@ -12,6 +12,7 @@
 #include "utils/timestamp.h"
 
 #include "lastfluss.h"
+#include "parcel.h"
 #include "table.h"
 #include "traffic.h"
 
@@ -35,7 +36,7 @@
 	{"flows", "bigint", \
 	"flow records, not multiplied; one that lasted over several intervals counts in that of its largest part", TABLE_INT8}
 
-/* The original's columns first. */
+/* The original's columns first; the last one is filled where somebody has added it: subscribe() does. */
 static const TableColumn traffic_columns[] = {
 	TRAFFIC_COLUMN_BANDWIDTH,
 	TRAFFIC_COLUMN_IFACE,
@@ -43,20 +44,8 @@ static const TableColumn traffic_columns[] = {
 	TRAFFIC_COLUMN_REMOTE_ASN,
 	TRAFFIC_COLUMN_LOCAL_ASN,
 	TRAFFIC_COLUMN_FAMILY,
-	TRAFFIC_COLUMNS_COUNTED
-};
-
-enum TrafficColumn
-{
-	TRAFFIC_BANDWIDTH,
-	TRAFFIC_IFACE,
-	TRAFFIC_INGRESS,
-	TRAFFIC_REMOTE_ASN,
-	TRAFFIC_LOCAL_ASN,
-	TRAFFIC_FAMILY,
-	TRAFFIC_BYTES,
-	TRAFFIC_PACKETS,
-	TRAFFIC_FLOWS
+	TRAFFIC_COLUMNS_COUNTED,
+	{"collector", "text", NULL, TABLE_TEXT}
 };
 
 /*
@@ -92,7 +81,13 @@ static const TableLayout traffic_layout = {
 	.first = "id bigserial, ",
 	.constraint = ", PRIMARY KEY (id, \"time\")",
 	.columns = traffic_columns,
-	.column_count = lengthof(traffic_columns)
+	.column_count = TRAFFIC_COLLECTOR
+};
+
+static const TableLayout traffic_full = {
+	.width = TABLE_DAY,
+	.columns = traffic_columns,
+	.column_count = TRAFFIC_COLUMNS
 };
 
 /* Nobody asks for a sum by its id, so that an index of these would be for nothing. */
@@ -137,6 +132,12 @@ traffic_open(const char *name)
 		UnlockRelationOid(table, RowExclusiveLock);
 	}
 	return table_create(schema, relation, &traffic_layout, table_database_owner());
+}
+
+const TableLayout *
+traffic_full_layout(void)
+{
+	return &traffic_full;
 }
 
 const TableLayout *
@@ -189,7 +190,7 @@ traffic_sane_time(int64 start, int32 period)
 
 static void
 traffic_fill_row(TableRows *rows, uint32 row, const AggregateEntry *entry, int32 period,
-				 Datum name)
+				 Datum name, Datum collector)
 {
 	const AggregateKey *key = &entry->key;
 	const AggregateSum *sum = &entry->sum;
@@ -203,6 +204,8 @@ traffic_fill_row(TableRows *rows, uint32 row, const AggregateEntry *entry, int32
 	rows->values[TRAFFIC_BYTES][row] = Int64GetDatum((int64) sum->bytes);
 	rows->values[TRAFFIC_PACKETS][row] = Int64GetDatum((int64) sum->packets);
 	rows->values[TRAFFIC_FLOWS][row] = Int64GetDatum((int64) sum->flows);
+	if (collector != (Datum) 0)
+		rows->values[TRAFFIC_COLLECTOR][row] = collector;
 	rows->nulls[TRAFFIC_REMOTE_ASN][row] = key->others;
 	rows->nulls[TRAFFIC_LOCAL_ASN][row] = key->others;
 	rows->nulls[TRAFFIC_FAMILY][row] = key->family == 0;
@@ -212,11 +215,15 @@ uint64
 traffic_write(Oid table, const IntervalCopy *interval)
 {
 	Datum	   *names = palloc0((interval->name_count + 1) * sizeof(Datum));
+	Datum		collector = (Datum) 0;
 	TableRows	rows;
+	uint64		written;
 
 	if (interval->count == 0)
 		return 0;
-	table_rows_init(&rows, &traffic_layout, interval->count);
+	if (table_has_column(table, traffic_columns[TRAFFIC_COLLECTOR].name))
+		collector = CStringGetTextDatum(config_collector());
+	table_rows_init(&rows, collector != (Datum) 0 ? &traffic_full : &traffic_layout, interval->count);
 	rows.time = traffic_sane_time(interval->start, interval->period);
 	for (uint32 row = 0; row < interval->count; row++)
 	{
@@ -225,7 +232,10 @@ traffic_write(Oid table, const IntervalCopy *interval)
 
 		if (names[number] == (Datum) 0)
 			names[number] = CStringGetTextDatum(interval->names[number]);
-		traffic_fill_row(&rows, row, entry, interval->period, names[number]);
+		traffic_fill_row(&rows, row, entry, interval->period, names[number],
+						 collector);
 	}
-	return table_insert(table, &rows);
+	written = table_insert(table, &rows);
+	parcel_send(interval, rows.time);
+	return written;
 }

@@ -40,7 +40,26 @@ extern void traffic_health_prepare_ahead(Oid table);
 extern Oid	traffic_create_like(Oid traffic, const char *name);
 extern void traffic_ensure_partition(Oid table, const char *name, TimestampTz time);
 
-/* A rollup's columns: those of traffic, and "peak". */
+/* The columns of traffic beside id and time; the last one is not in each table. */
+enum TrafficColumn
+{
+	TRAFFIC_BANDWIDTH,
+	TRAFFIC_IFACE,
+	TRAFFIC_INGRESS,
+	TRAFFIC_REMOTE_ASN,
+	TRAFFIC_LOCAL_ASN,
+	TRAFFIC_FAMILY,
+	TRAFFIC_BYTES,
+	TRAFFIC_PACKETS,
+	TRAFFIC_FLOWS,
+	TRAFFIC_COLLECTOR,
+	TRAFFIC_COLUMNS
+};
+
+/* To write all of them, with table_insert(). */
+extern const struct TableLayout *traffic_full_layout(void);
+
+/* A rollup's columns: those of traffic without the last one, and "peak". */
 extern const struct TableLayout *traffic_rollup_layout(void);
 
 /* Those of sums beside a rollup: of interfaces alone (NULL), or by this ASN too. */

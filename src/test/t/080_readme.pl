@@ -251,6 +251,7 @@ my @special = (
 	[ qr/^psql lastfluss -f/,   \&run_shell ],
 	[ qr/^psql -d .*role\.sql/, sub { run_shell("mkdir -p /etc/grafana\n" . $_[0] =~ s/$typed//r, $_[1]) } ],
 	[ qr/^sh examples.as-stats/, 'needs RRD files; t/072_as_stats.pl runs it' ],
+	[ qr/\blastfluss\.(publish|subscribe|publish_again)\(/, 'needs a site and a hub; t/026_fan_in.pl has them' ],
 	[ qr/\$__timeFrom/,         \&run_panel ]);
 
 # A panel's query: Grafana fills in its macros.
@@ -334,7 +335,7 @@ sub settings_of
 }
 
 is(settings_of($in_sql), $collector->sql(<<'SQL'), 'settings and their defaults');
-SELECT string_agg(name || ' = ' || concat_ws(' ', default_value, CASE WHEN default_value ~ '^\d+$' AND unit IN ('s', '%', 'MB') THEN unit END), E'\n' ORDER BY name COLLATE "C") FROM lastfluss.settings
+SELECT string_agg(name || ' = ' || concat_ws(' ', CASE name WHEN 'collector' THEN 'the host''s name' ELSE default_value END, CASE WHEN default_value ~ '^\d+$' AND unit IN ('s', '%', 'MB') THEN unit END), E'\n' ORDER BY name COLLATE "C") FROM lastfluss.settings
 SQL
 is(settings_of($in_file), $collector->sql(<<'SQL'), 'and those of postgresql.conf');
 SELECT string_agg(name || ' = ' || boot_val, E'\n' ORDER BY name COLLATE "C") FROM pg_settings WHERE name LIKE 'lastfluss.%'

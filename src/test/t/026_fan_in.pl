@@ -1,0 +1,241 @@
+# Two sites collect, and a hub has what both have: each apart and to the byte, through
+# outages of the hub, of the subscription and of a site, in partitions and in a hypertable.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::RealBin/../perl";
+
+use Lastfluss;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Storage;
+use Test::More;
+
+my %from = (fra => '127.0.0.11', ber => '127.0.0.12');
+my (%site, %router, %sent);
+
+sub start_site
+{
+	my ($name) = @_;
+
+	$site{$name} = Lastfluss->new($name, init => { allows_streaming => 'logical' });
+	$site{$name}->configure(
+		q{SELECT lastfluss.set('period', '1')},
+		# the same names everywhere
+		qq{SELECT lastfluss.add_interface('DE-CIX', '$from{$name}', 1, role => 'ixp', speed => 10000000000)},
+		qq{SELECT lastfluss.add_interface('Transit', '$from{$name}', 2, role => 'transit')});
+	$router{$name} = $site{$name}->exporter('v9', from => $from{$name});
+	return;
+}
+
+# Different amounts each time, in at the one interface and out at the other.
+sub send_from
+{
+	my ($name, $times) = @_;
+
+	for my $i (1 .. $times)
+	{
+		$sent{$name}++;
+		$router{$name}->{template_sent} = 0;
+		$router{$name}->send(map { { in => 1, out => 2, src_as => 64500 + $_, dst_as => 64600 + $i,
+			bytes => 1000 * $sent{$name} + $_, packets => $_ } } 1 .. 10);
+	}
+	$site{$name}->wait_written;
+	return;
+}
+
+# All rows, but for their ids, in a form that can be compared.
+sub rows_of
+{
+	my ($collector, $iface, $where) = @_;
+
+	return $collector->sql(<<"SQL");
+SELECT count(*) || ' rows, ' || coalesce(sum(bytes), 0) || ' bytes, ' || coalesce(md5(string_agg(r, E'\\n' ORDER BY r COLLATE "C")), '')
+FROM (SELECT bytes, concat_ws('|', time, bandwidth, $iface, ingress, remote_asn, local_asn, family, bytes, packets, flows) AS r
+      FROM traffic WHERE $where) t
+SQL
+}
+
+sub at_site { return rows_of($site{ $_[0] }, 'iface', 'true'); }
+sub at_hub
+{
+	my ($hub, $name) = @_;
+
+	return rows_of($hub, "nullif(substr(iface, 5), '')", "collector = '$name' AND iface LIKE '$name/%'");
+}
+
+# A test point: the hub has of each site what that has.
+sub is_same
+{
+	my ($hub, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+
+	for my $name (sort keys %site)
+	{
+		my $want = at_site($name);
+
+		Lastfluss::wait_until(sub { at_hub($hub, $name) eq $want });
+		is(at_hub($hub, $name), $want, "$what: $name");
+	}
+	is($hub->sql('SELECT sum(bytes) FROM traffic'),
+		eval { my $sum = 0; $sum += $site{$_}->sql('SELECT sum(bytes) FROM traffic') for keys %site; $sum },
+		"$what: together");
+	return;
+}
+
+sub refused
+{
+	my ($collector, $sql) = @_;
+	my (undef, undef, $said) = $collector->node->psql($collector->{database}, $sql);
+
+	return $said;
+}
+
+# As a literal.
+sub connstr { return '$c$' . $site{ $_[0] }->node->connstr($site{ $_[0] }->{database}) . '$c$'; }
+
+start_site($_) for sort keys %from;
+
+my $timescale = $site{fra}->sql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'});
+
+die 'TimescaleDB is to be there, but is not' if $ENV{LASTFLUSS_TEST_TIMESCALE} && !$timescale;
+for my $kind ('partitions', $timescale ? 'hypertable' : ())
+{
+	my $first = $kind eq 'partitions';
+	my $hub   = Lastfluss->new("hub_$kind", listen => 0, extension => 0, $first ? () : (conf => <<'CONF'));
+shared_preload_libraries = 'timescaledb,lastfluss'
+timescaledb.telemetry_level = off
+CONF
+	$hub->sql('SET client_min_messages = error; CREATE EXTENSION timescaledb') unless $first;
+	$hub->create_extension;
+	$hub->configure(q{SELECT lastfluss.set('period', '1')});
+	$hub->sql("SELECT lastfluss.set('collector', 'hub')");
+
+	#
+	# What cannot be is said.
+	#
+	if ($first)
+	{
+		like(refused($hub, 'SELECT lastfluss.publish()'), qr/ERROR:  wal_level is "minimal", and must be "logical"/,
+			'publish() without the WAL for it');
+		like(refused($site{fra}, q{SELECT lastfluss.publish('a/b')}), qr/invalid value for setting "collector": "a\/b"/,
+			'a name with a slash');
+		like(refused($site{fra}, 'SELECT lastfluss.unpublish()'), qr/ERROR:  nothing is published/, 'nothing to take back');
+		like(refused($site{fra}, q{SELECT lastfluss.publish_again('2026-01-01')}), qr/ERROR:  nothing is published/, 'nor to send again');
+		like(refused($hub, q{SELECT lastfluss.subscribe('Fra', '')}), qr/ERROR:  invalid name of a subscription: "Fra"/, 'a bad name');
+		like(refused($hub, q{BEGIN; SELECT lastfluss.subscribe('fra', '')}), qr/cannot run inside a transaction block/, 'a block');
+		like(refused($hub, "SELECT lastfluss.unsubscribe('fra')"), qr/there is no subscription "fra"/, 'nothing to undo');
+		like(refused($hub, q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')'), qr/ERROR:  nothing is published there/,
+			'a site that publishes nothing');
+	}
+	is($hub->sql('SELECT count(*) FROM lastfluss._subscription') . $hub->sql('SELECT count(*) FROM pg_subscription'), '00',
+		'and nothing is left of it');
+
+	#
+	# From now on.
+	#
+	is($site{$_}->sql("SELECT lastfluss.publish('$_')"), $_, "$_ publishes") for sort keys %site;
+	$hub->sql("SELECT lastfluss.subscribe('$_', " . connstr($_) . ')') for sort keys %site;
+	like(refused($hub, q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')'), qr/there is a subscription "fra" already/, 'once');
+	send_from($_, 2) for sort keys %site;
+
+	# What was before is sent on demand, and as often as one likes.
+	$site{$_}->sql("SELECT lastfluss.publish_again('-infinity', 'infinity')") for sort keys %site;
+	is_same($hub, "$kind, all that there is");
+	is($hub->sql('SELECT count(*) - count(DISTINCT id) FROM traffic'), 0, 'no id is there twice');
+	is($hub->sql(q{SELECT string_agg(name || ' ' || array_to_string(roles, ',') || ' ' || coalesce(speed::text, '-'), '; ' ORDER BY name) FROM lastfluss.site_interface}),
+		'ber/DE-CIX ixp 10000000000; ber/Transit transit -; fra/DE-CIX ixp 10000000000; fra/Transit transit -',
+		'what the sites know of their interfaces is there');
+	is($hub->sql(q{SELECT string_agg(iface || ' ' || role, '; ' ORDER BY iface) FROM lastfluss.interface_report('1 day') WHERE ingress + egress > 0}),
+		'ber/DE-CIX ixp; ber/Transit transit; fra/DE-CIX ixp; fra/Transit transit', 'answers tell the sites apart');
+	is($hub->sql(q{SELECT string_agg(concat_ws(' ', name, site, subscription, enabled, connected, period), '; ' ORDER BY name) FROM lastfluss.collectors}),
+		'ber ber ber t t 1; fra fra fra t t 1', 'the view of the collectors');
+	is($site{$_}->sql('SELECT count(*) FROM lastfluss._parcel'), 0, "$_ keeps nothing of it") for sort keys %site;
+	is($hub->sql('SELECT count(*) FROM lastfluss._parcel'), 0, 'nor does the hub');
+	if ($kind eq 'hypertable')
+	{
+		is($hub->sql('SELECT count(*) FROM ONLY traffic'), 0, 'no row is in the root of the hypertable');
+		isnt($hub->sql(q{SELECT count(*) FROM timescaledb_information.chunks WHERE hypertable_name = 'traffic'}), 0, 'but in chunks');
+	}
+	is($hub->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE topic = 'sites' AND status = 'ok'}), 1, 'the doctor finds them well');
+
+	# Triggers on the hub's table see what arrives.
+	$hub->sql(<<'SQL');
+CREATE TABLE seen (bytes bigint);
+GRANT INSERT ON seen TO PUBLIC;
+CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO public.seen VALUES (NEW.bytes); RETURN NEW; END';
+CREATE TRIGGER see AFTER INSERT ON traffic FOR EACH ROW EXECUTE FUNCTION see();
+SQL
+	my $before = $hub->sql('SELECT coalesce(sum(bytes), 0) FROM traffic');
+	send_from('fra', 1);
+	is_same($hub, "$kind, with a trigger");
+	is($hub->sql('SELECT sum(bytes) FROM seen') + $before, $hub->sql('SELECT sum(bytes) FROM traffic'), 'which fires');
+	$hub->sql('DROP TRIGGER see ON traffic; DROP FUNCTION see; DROP TABLE seen');
+
+	#
+	# Outages: the hub is down, and a site restarts meanwhile; then a subscription is off.
+	#
+	$hub->stop('immediate');
+	send_from($_, 2) for sort keys %site;
+	$site{ber}->stop('fast');
+	$site{ber}->start;
+	$site{ber}->wait_for('SELECT state FROM lastfluss.status', 'collecting');
+	send_from('ber', 1);
+	is($site{fra}->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE topic = 'hub' AND finding LIKE 'no hub reads%'}), 1, 'the doctor of a site misses the hub');
+	$hub->start;
+	is_same($hub, "$kind, the hub was down");
+	$hub->sql('ALTER SUBSCRIPTION lastfluss_fra DISABLE');
+	send_from($_, 1) for sort keys %site;
+	$hub->becomes(q{SELECT advice FROM lastfluss.doctor() WHERE finding = 'subscription "fra" is disabled'}, 'ALTER SUBSCRIPTION lastfluss_fra ENABLE;', 'the doctor sees it');
+	$hub->sql('ALTER SUBSCRIPTION lastfluss_fra ENABLE');
+	is_same($hub, "$kind, a subscription was off");
+
+	#
+	# Days of the past, for which the hub has no partitions; its rollups are made of it.
+	#
+	if ($first)
+	{
+		for my $name (sort keys %site)
+		{
+			Storage::make_partitions($site{$name}, 'traffic', 0 .. 5);
+			Storage::fill($site{$name}, 'traffic', Storage::day(4), Storage::day(3), $name eq 'fra' ? 6 : 9);
+		}
+	}
+	my $expected = $site{fra}->sql("SELECT count(DISTINCT time) FROM traffic WHERE time < '" . Storage::day(1) . "'");
+	is($site{$_}->sql("SELECT lastfluss.publish_again('" . Storage::day(5) . "', '" . Storage::day(1) . "')"), $expected, "$_ sends days again")
+	  for sort keys %site;
+	is_same($hub, "$kind, days of the past");
+	$hub->sql("SELECT lastfluss.rollup_again('" . Storage::day(0) . "', now())");
+	Storage::wait_rolled_up($hub);
+	like(Storage::difference($hub, 'traffic', $_), qr/^[1-9]\d* rows, 0 differ$/, "$kind, rollups are what the rows give: $_") for qw(5m 1h 1d);
+
+	# What changes at the site afterwards comes in place of what was.
+	my $day = Storage::day(3) =~ s/ .*//r;
+	$site{fra}->sql("DELETE FROM traffic WHERE remote_asn = 64506; UPDATE traffic SET bytes = bytes + 1 WHERE time < '$day'");
+	$site{fra}->sql("SELECT lastfluss.publish_again('-infinity', 'infinity')") for 1 .. 2;
+	is_same($hub, "$kind, changed and sent again, twice");
+	Storage::wait_rolled_up($hub);
+	like(Storage::difference($hub, 'traffic', $_), qr/^[1-9]\d* rows, 0 differ$/, "$kind, the rollups follow: $_") for qw(5m 1h 1d);
+
+	#
+	# The end.
+	#
+	like(refused($site{fra}, 'SELECT lastfluss.unpublish()'), qr/ERROR:  hubs subscribe to what is published.*lastfluss_fra_/s, 'not while a hub subscribes');
+	$hub->sql("SELECT lastfluss.unsubscribe('$_')") for sort keys %site;
+	is($site{$_}->sql('SELECT count(*) FROM pg_replication_slots'), 0, "no slot is left at $_") for sort keys %site;
+	isnt($hub->sql('SELECT count(*) FROM traffic'), 0, 'the rows stay');
+	$hub->sql("SELECT lastfluss.subscribe('fra', " . connstr('fra') . ')');
+	send_from('fra', 1);
+	$hub->becomes('SELECT sum(bytes) FROM traffic WHERE collector = \'fra\'', $site{fra}->sql('SELECT sum(bytes) FROM traffic'), 'and it can go on');
+	$hub->sql("SELECT lastfluss.unsubscribe('fra')");
+	$hub->stop;
+}
+
+$site{fra}->sql('SELECT lastfluss.unpublish()');
+send_from('fra', 1);
+is($site{fra}->sql('SELECT count(*) FROM pg_publication'), 0, 'nothing is published any more');
+
+$_->stop for values %site;
+done_testing();
