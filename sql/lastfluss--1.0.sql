@@ -554,6 +554,17 @@ CREATE FUNCTION lastfluss._written_until() RETURNS timestamptz
 AS 'MODULE_PATHNAME', 'lastfluss_written_until' LANGUAGE C VOLATILE;
 COMMENT ON FUNCTION lastfluss._written_until() IS 'all intervals that began before are in traffic; null: unknown';
 
+CREATE FUNCTION lastfluss._arrived_until() RETURNS timestamptz LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- One that is silent is not waited for: what comes later is done again.
+    RETURN (SELECT greatest(min(c.last_time + make_interval(secs => c.period)), now() - interval '5 min') FROM lastfluss._collector c
+            WHERE c.subscription IS NOT NULL AND c.last_time > now() - interval '10 min');
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._arrived_until() IS 'at a hub: all intervals that began before have come from the sites that send something; null: none does';
+
 CREATE FUNCTION lastfluss._estimated_rows(relation regclass) RETURNS bigint LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -579,7 +590,8 @@ LEFT JOIN lastfluss._rollup b ON b.traffic = r.traffic AND b.name = l.source
 LEFT JOIN pg_catalog.pg_class c ON c.oid = r.relation
 LEFT JOIN lastfluss._maintenance m ON m.task = 'rollup ' || l.name
 JOIN lastfluss.settings s ON s.name = 'retention_' || l.name
-CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NULL THEN lastfluss._written_until() ELSE b.complete_until END) f(until);
+CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NOT NULL THEN b.complete_until
+                                WHEN lastfluss._written_until() IS NOT NULL THEN least(lastfluss._written_until(), lastfluss._arrived_until()) END) f(until);
 COMMENT ON VIEW lastfluss.rollups IS
 'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
 Beside each lies one with the sums of interfaces by direction and family, without ASNs, which graphs of interfaces are read from: traffic_5m_total, traffic_1h_total, traffic_1d_total. Beside those by hour and day lie two more, with the sums of interfaces by direction and one of the two ASNs, for lists and graphs of ASNs: traffic_1h_remote, traffic_1d_remote, traffic_1h_local, traffic_1d_local.
@@ -3284,18 +3296,21 @@ BEGIN
     -- What the writer sends meanwhile would be replaced by rows without it.
     LOCK TABLE lastfluss._parcel IN SHARE ROW EXCLUSIVE MODE;
     EXECUTE format($f$
+WITH r AS (
+    SELECT t."time", t.iface, t.ingress, t.bandwidth::float8, %2$s AS remote_asn, %3$s AS local_asn, %4$s AS family,
+           coalesce(%5$s, round(t.bandwidth::float8 * $3 / 8)::bigint) AS bytes, %6$s AS packets, %7$s AS flows
+    FROM %1$s t WHERE t."time" >= $1 AND t."time" < $2
+), n AS (
+    SELECT "time", array_agg(DISTINCT iface) AS names,
+           -- the period of then
+           coalesce(nullif(round(sum(bytes)::float8 * 8 / nullif(sum(bandwidth), 0)), 0)::integer, $3) AS period
+    FROM r GROUP BY 1
+)
 INSERT INTO lastfluss._parcel (collector, "time", period, replaces, names, interfaces, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
-SELECT (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'collector'), n."time", r.period, '', n.names, lastfluss._parcel_interfaces(n.names),
-       r.iface, r.ingress, r.remote_asn, r.local_asn, r.family, r.bytes, r.packets, r.flows
-FROM (SELECT "time", array_agg(DISTINCT iface) AS names FROM %1$s WHERE "time" >= $1 AND "time" < $2 GROUP BY 1) n
-CROSS JOIN LATERAL (
-    -- that of then
-    SELECT coalesce(nullif(round(sum(%5$s)::float8 * 8 / nullif(sum(t.bandwidth::float8), 0)), 0)::integer, $3) AS period,
-           array_agg(array_position(n.names, t.iface)::smallint) AS iface, array_agg(t.ingress) AS ingress,
-           array_agg(%2$s) AS remote_asn, array_agg(%3$s) AS local_asn, array_agg(%4$s) AS family,
-           array_agg(coalesce(%5$s, round(t.bandwidth::float8 * $3 / 8)::bigint)) AS bytes, array_agg(%6$s) AS packets, array_agg(%7$s) AS flows
-    FROM %1$s t WHERE t."time" = n."time") r
-ORDER BY n."time"$f$,
+SELECT (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'collector'), "time", n.period, '', n.names, lastfluss._parcel_interfaces(n.names),
+       array_agg(array_position(n.names, r.iface)::smallint), array_agg(r.ingress), array_agg(r.remote_asn), array_agg(r.local_asn),
+       array_agg(r.family), array_agg(r.bytes), array_agg(r.packets), array_agg(r.flows)
+FROM n JOIN r USING ("time") GROUP BY "time", n.period, n.names ORDER BY "time"$f$,
         traffic, lastfluss._column(traffic, 'remote_asn', 'bigint'), lastfluss._column(traffic, 'local_asn', 'bigint'),
         lastfluss._column(traffic, 'family', 'smallint'), lastfluss._column(traffic, 'bytes', 'bigint'),
         lastfluss._column(traffic, 'packets', 'bigint'), lastfluss._column(traffic, 'flows', 'bigint'))
@@ -3729,7 +3744,7 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._seen_interfaces(), lastfluss._live(), lastfluss._settings(), lastfluss._waiting(),
     lastfluss.counter_check(interval, interval, integer), lastfluss._counter_growth(numeric, numeric, boolean),
     lastfluss._table(), lastfluss._tables(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
-    lastfluss._written_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
+    lastfluss._written_until(), lastfluss._arrived_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),

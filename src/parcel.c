@@ -38,6 +38,7 @@
 #include "traffic.h"
 
 #define PARCEL_PUBLICATION	"lastfluss"
+#define PARCEL_SUMMARIZE_CALLS	100
 
 /* The arrays of lastfluss._parcel, as its INSERT has them. */
 static const TableColumn parcel_columns[] = {
@@ -310,6 +311,26 @@ lastfluss_unpack(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Where many times are sent again, each is looked for in pages that the index on "time"
+ * does not describe yet, and which become more and more.
+ */
+static void
+parcel_summarize(Oid table, TimestampTz time)
+{
+	static int	calls = 0;
+	Oid			types[] = {REGCLASSOID, TIMESTAMPTZOID};
+	Datum		values[] = {ObjectIdGetDatum(table), TimestampTzGetDatum(time)};
+
+	if (++calls % PARCEL_SUMMARIZE_CALLS != 0 || table_kind(table) != TABLE_PARTITIONED)
+		return;
+	if (SPI_execute_with_args("SELECT brin_summarize_new_values(i.indexrelid) FROM lastfluss._partitions($1) p"
+							  " JOIN pg_index i ON i.indrelid = p.partition JOIN pg_class c ON c.oid = i.indexrelid"
+							  " JOIN pg_am m ON m.oid = c.relam WHERE m.amname = 'brin' AND p.starts <= $2 AND p.ends > $2",
+							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT)
+		elog(ERROR, "could not bring an index up to date");
+}
+
+/*
  * lastfluss._take_out(site text, of text, time timestamptz): deletes the rows of that
  * time whose interfaces begin with "site/of"; their number.
  */
@@ -335,6 +356,7 @@ lastfluss_take_out(PG_FUNCTION_ARGS)
 		elog(ERROR, "could not delete from \"%s\"", get_rel_name(table));
 	count = (int64) SPI_processed;
 	table_become_again(&before);
+	parcel_summarize(table, time);
 	if (count > 0)
 		rollup_note(table, time);
 	SPI_finish();
@@ -428,15 +450,13 @@ lastfluss_arrives_by(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
-/* One that is silent for long is not waited for: what comes later is done again. */
 TimestampTz
 parcel_arrived_until(void)
 {
 	bool		isnull;
 	Datum		value;
 
-	table_run("SELECT min(c.last_time + make_interval(secs => c.period)) FROM lastfluss._collector c"
-			  " WHERE c.last_arrival > now() - interval '10 min'");
+	table_run("SELECT lastfluss._arrived_until()");
 	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
 	return isnull ? DT_NOEND : DatumGetTimestampTz(value);
 }

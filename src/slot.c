@@ -29,17 +29,22 @@ slot_require_no_block(const char *function)
 				 errmsg("lastfluss.%s() cannot run inside a transaction block", function)));
 }
 
+/* As CREATE SUBSCRIPTION: without a password the server's own account would do. */
+static void
+slot_require_right(void)
+{
+	if (!compat_may_subscribe(GetUserId()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied to connect to another server")));
+}
+
 static WalReceiverConn *
 slot_connect(const char *conninfo)
 {
 	WalReceiverConn *connection;
 	char	   *error;
 
-	/* As CREATE SUBSCRIPTION: without a password the server's own account would do. */
-	if (!compat_may_subscribe(GetUserId()))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to connect to another server")));
 	load_file("libpqwalreceiver", false);
 	connection = compat_walrcv_connect(conninfo, !superuser(), "lastfluss", &error);
 	if (connection == NULL)
@@ -93,6 +98,7 @@ lastfluss_create_slot(PG_FUNCTION_ARGS)
 	const char *conninfo = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const char *slot = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
+	slot_require_right();
 	slot_require_no_block("subscribe");
 	slot_execute(conninfo, "make the replication slot",
 				 psprintf("SELECT slot_name::text FROM pg_catalog.pg_create_logical_replication_slot(%s, 'pgoutput')",
@@ -110,6 +116,7 @@ lastfluss_drop_slot(PG_FUNCTION_ARGS)
 	const char *conninfo = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	const char *slot = text_to_cstring(PG_GETARG_TEXT_PP(1));
 
+	slot_require_right();
 	slot_require_no_block("unsubscribe");
 	slot_execute(conninfo, "drop the replication slot",
 				 psprintf("DROP_REPLICATION_SLOT %s WAIT", quote_identifier(slot)), 0, WALRCV_OK_COMMAND);

@@ -213,7 +213,7 @@ SQL
 
 	# What changes at the site afterwards comes in place of what was.
 	my $day = Storage::day(3) =~ s/ .*//r;
-	$site{fra}->sql("DELETE FROM traffic WHERE remote_asn = 64506; UPDATE traffic SET bytes = bytes + 1 WHERE time < '$day'");
+	$site{fra}->sql("DELETE FROM traffic WHERE remote_asn = 64506; UPDATE traffic SET bytes = bytes + 60, bandwidth = (bytes + 60) * 8 / 60.0 WHERE time < '$day'");
 	$site{fra}->sql("SELECT lastfluss.publish_again('-infinity', 'infinity')") for 1 .. 2;
 	is_same($hub, "$kind, changed and sent again, twice");
 	Storage::wait_rolled_up($hub);
