@@ -54,16 +54,29 @@ slot_connect(const char *conninfo)
 	return connection;
 }
 
+/* A slot waits for all transactions to end, and this one would be among them. */
+static void
+slot_require_another_server(WalReceiverConn *connection)
+{
+	TimeLineID	timeline;
+
+	if (strtoull(walrcv_identify_system(connection, &timeline), NULL, 10) == GetSystemIdentifier())
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the site is a database of this server")));
+}
+
 static void
 slot_execute(const char *conninfo, const char *what, const char *command, int columns, WalRcvExecStatus expected)
 {
 	WalReceiverConn *connection = slot_connect(conninfo);
+	WalRcvExecResult *result;
 	Oid			types[] = {TEXTOID};
 
 	PG_TRY();
 	{
-		WalRcvExecResult *result = walrcv_exec(connection, command, columns, types);
-
+		slot_require_another_server(connection);
+		result = walrcv_exec(connection, command, columns, types);
 		if (result->status != expected)
 			ereport(ERROR,
 					(errcode(result->sqlstate ? result->sqlstate : ERRCODE_CONNECTION_FAILURE),

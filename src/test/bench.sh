@@ -29,6 +29,10 @@
 #               BOARDS='Interfaces|ASN': these dashboards alone; TIMESCALE=yes: in hypertables
 #   layout      what indexes and other orders of the rows would do, on copies of that
 #
+#   make bench PARTS=fan_in
+#
+#   fan_in      how fast a hub takes what three sites have kept for it (ROWS=2000 of INTERVALS=250)
+#
 # Everything runs below a temporary directory: a private installation and server
 # (see lib.sh), which the generator (generator/) sends to.  Progress goes to
 # stderr.  Figures of CPU are what the scheduler has given to a process.  The
@@ -47,6 +51,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/bench_answers.sh"
 # shellcheck source=src/test/bench_layout.sh
 . "$here/bench_layout.sh"
+# shellcheck source=src/test/bench_fan_in.sh
+. "$here/bench_fan_in.sh"
 checkout=$(cd "$here/../.." && pwd)
 
 all_parts='records formats loss flush memory keys exporters templates floods others'
@@ -394,6 +400,7 @@ finish()
 	trap - EXIT
 	[ -z "${other:-}" ] || kill "$(cat "$work/other.pid")" 2>/dev/null || :
 	stop_server || :
+	fan_in_stop || :
 	[ "$status" -eq 0 ] || [ ! -f "$work/server.log" ] || tail -n 20 "$work/server.log" >&2
 	exit "$status"
 }
@@ -423,9 +430,9 @@ check_parts()
 
 	for part in $parts
 	do
-		case " $all_parts answers layout " in
+		case " $all_parts answers layout fan_in " in
 			*" $part "*) ;;
-			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers layout" ;;
+			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers layout fan_in" ;;
 		esac
 	done
 	[ "$seconds" -ge 2 ] 2>/dev/null || die "SECONDS must be a number from 2 on"

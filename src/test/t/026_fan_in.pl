@@ -139,6 +139,13 @@ CONF
 	is($site{$_}->sql("SELECT lastfluss.publish('$_')"), $_, "$_ publishes") for sort keys %site;
 	$hub->sql("SELECT lastfluss.subscribe('$_', " . connstr($_) . ')') for sort keys %site;
 	like(refused($hub, q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')'), qr/there is a subscription "fra" already/, 'once');
+	if ($first)
+	{
+		$site{fra}->sql('CREATE DATABASE other');
+		$site{fra}->node->safe_psql('other', 'SET client_min_messages = error; CREATE EXTENSION lastfluss');
+		my (undef, undef, $said) = $site{fra}->node->psql('other', 'SELECT lastfluss.subscribe(\'fra\', ' . connstr('fra') . ')');
+		like($said, qr/ERROR:  the site is a database of this server/, 'a site on the same server');
+	}
 	send_from($_, 2) for sort keys %site;
 
 	# What was before is sent on demand, and as often as one likes.
