@@ -104,6 +104,9 @@ SELECT lastfluss.set('period', '300');
 SELECT lastfluss.set('table', 'flows."Traffic"');
 SELECT name, value, default_value FROM lastfluss.settings WHERE name IN ('period', 'table') ORDER BY name;
 
+SELECT lastfluss.set('collector', 'fra/1');
+SELECT lastfluss.set('collector', '');
+SELECT default_value <> '' AS has_name FROM lastfluss.settings WHERE name = 'collector';
 SELECT lastfluss.set('colour', 'red');
 SELECT lastfluss.set(NULL, 'red');
 SELECT lastfluss.set('period', NULL);

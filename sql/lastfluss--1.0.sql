@@ -3504,9 +3504,9 @@ BEGIN
         PERFORM lastfluss._add_collector();
     END IF;
     SELECT r.kept_from INTO kept FROM lastfluss._rollup r WHERE r.traffic = lastfluss._table() AND r.name = 'raw';
-    IF NEW.replaces IS NOT NULL AND NEW."time" < kept THEN
-        -- The rollups have it, and would have it twice.
-        RAISE WARNING 'what "%" has sent again of % is left out, because retention has dropped that day here', NEW.collector, NEW."time";
+    IF (NEW.replaces IS NOT NULL OR choice) AND NEW."time" < kept THEN
+        -- The rollups have it, or the other collector's, and would have it twice.
+        RAISE WARNING 'what "%" has sent of % is left out, because retention has dropped that day here', NEW.collector, NEW."time";
         rows := 0;
     ELSIF choice THEN
         rows := lastfluss._choose(NEW, label);

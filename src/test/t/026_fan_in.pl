@@ -110,8 +110,8 @@ timescaledb.telemetry_level = off
 CONF
 	$hub->sql('SET client_min_messages = error; CREATE EXTENSION timescaledb') unless $first;
 	$hub->create_extension;
-	$hub->configure(q{SELECT lastfluss.set('period', '1')});
-	$hub->sql("SELECT lastfluss.set('collector', 'hub')");
+	# without a listener
+	$hub->sql("SELECT lastfluss.set('period', '1'); SELECT lastfluss.set('collector', 'hub')");
 
 	#
 	# What cannot be is said.
