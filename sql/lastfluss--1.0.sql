@@ -3344,7 +3344,7 @@ BEGIN
             CASE WHEN c.enabled THEN format('subscription "%s" does not reach its site', c.subscription)
                  WHEN c.enabled IS NULL THEN format('subscription "%s" was dropped', c.subscription)
                  ELSE format('subscription "%s" is disabled', c.subscription) END,
-            CASE WHEN c.enabled THEN 'The server''s log says why; what is collected there comes when it does.'
+            CASE WHEN c.enabled THEN 'The server''s log says why (max_worker_processes must have room for each subscription); what is collected there comes when it does.'
                  WHEN c.enabled IS NULL THEN format('SELECT lastfluss.unsubscribe(%L);', c.subscription)
                  ELSE format('ALTER SUBSCRIPTION %I ENABLE;', 'lastfluss_' || c.subscription) END
         FROM lastfluss.collectors c WHERE c.subscription IS NOT NULL AND NOT (coalesce(c.enabled, false) AND c.connected);
@@ -3366,7 +3366,8 @@ CREATE FUNCTION lastfluss.subscribe(name text, conninfo text, site text DEFAULT 
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    slot text;
+    slot   text;
+    needed integer;
 BEGIN
     PERFORM lastfluss._require_collector();
     IF $1 IS NULL OR $1 !~ '^[a-z0-9_]{1,40}$' THEN
@@ -3394,13 +3395,21 @@ BEGIN
         RAISE EXCEPTION 'nothing is published there'
         USING ERRCODE = 'undefined_object', HINT = 'At the site, in that database: SELECT lastfluss.publish();';
     END IF;
+    -- Each takes a worker beside ours, and that which starts them.
+    SELECT count(*) INTO needed FROM pg_subscription s WHERE s.subenabled;
+    IF needed > current_setting('max_logical_replication_workers')::integer
+        OR needed + 5 + current_setting('lastfluss.receivers')::integer > current_setting('max_worker_processes')::integer THEN
+        RAISE WARNING 'there may be too few workers for % subscriptions', needed
+        USING HINT = format('Set max_logical_replication_workers to at least %s and max_worker_processes to at least %s in postgresql.conf, and restart the server.',
+                            needed, needed + 5 + current_setting('lastfluss.receivers')::integer);
+    END IF;
     PERFORM lastfluss._create_slot($2, slot);
 END;
 $$;
 COMMENT ON FUNCTION lastfluss.subscribe(text, text, text) IS
 'at a hub: takes what a site has published (lastfluss.publish() there) from now on, by logical replication; lastfluss.publish_again() there sends what was before.
 name: what it is called in lastfluss.collectors. conninfo: how to reach the site''s database, as a role that may log in and has REPLICATION. site: where two collectors get the same datagrams, the same word for both: of each interval that one counts which has more flows of it.
-Rows come into the table of the traffic and its rollups as if collected here, with the site and a slash before the interfaces'' names, and the collector''s name in the column collector. Needs the rights of CREATE SUBSCRIPTION, and cannot run inside a transaction block';
+Rows come into the table of the traffic and its rollups as if collected here, with the site and a slash before the interfaces'' names, and the collector''s name in the column collector. Each subscription takes one of max_logical_replication_workers and of max_worker_processes. Needs the rights of CREATE SUBSCRIPTION, and cannot run inside a transaction block';
 
 CREATE FUNCTION lastfluss.unsubscribe(name text, drop_slot boolean DEFAULT true) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

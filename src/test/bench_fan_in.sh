@@ -95,7 +95,7 @@ fan_in_measure()
 part_fan_in()
 {
 	say_progress 'fan_in'
-	start_server 'max_wal_size = 8GB'
+	start_server 'max_wal_size = 8GB' 'max_worker_processes = 16'
 	sql -c 'CREATE EXTENSION lastfluss'
 	fan_in_start
 	say "Intervals of $fan_in_rows rows, $fan_in_intervals from each site, that sites have kept for a hub:"
