@@ -150,6 +150,8 @@ CONF
 
 	# What was before is sent on demand, and as often as one likes.
 	$site{$_}->sql("SELECT lastfluss.publish_again('-infinity', 'infinity')") for sort keys %site;
+	# with the first of it comes the column collector
+	$hub->wait_for('SELECT count(*) FROM lastfluss.collectors WHERE parcels > 0', scalar keys %site);
 	is_same($hub, "$kind, all that there is");
 	is($hub->sql('SELECT count(*) - count(DISTINCT id) FROM traffic'), 0, 'no id is there twice');
 	is($hub->sql(q{SELECT string_agg(name || ' ' || array_to_string(roles, ',') || ' ' || coalesce(speed::text, '-'), '; ' ORDER BY name) FROM lastfluss.site_interface}),
