@@ -560,7 +560,7 @@ AS $$
 BEGIN
     -- One that is silent is not waited for: what comes later is done again.
     RETURN (SELECT greatest(min(c.last_time + make_interval(secs => c.period)), now() - interval '5 min') FROM lastfluss._collector c
-            WHERE c.subscription IS NOT NULL AND c.last_time > now() - interval '10 min');
+            WHERE c.subscription IS NOT NULL AND c.last_time > now() - interval '10 min' HAVING count(*) > 0);
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._arrived_until() IS 'at a hub: all intervals that began before have come from the sites that send something; null: none does';
@@ -3222,6 +3222,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION lastfluss._parcel_interfaces(text[]) IS 'what is known of interfaces, for a parcel';
 
+CREATE FUNCTION lastfluss._parcel_column(relation regclass, name text, type text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = $1 AND a.attname = $2 AND a.attnum > 0 AND NOT a.attisdropped)
+           THEN 't.' || quote_ident($2) ELSE 'NULL::' || $3 END;
+$$;
+COMMENT ON FUNCTION lastfluss._parcel_column(regclass, text, text) IS 'a column of traffic for a parcel, or null where the table lacks it';
+
 /* The site's side */
 
 CREATE FUNCTION lastfluss.publish(collector text DEFAULT NULL) RETURNS text LANGUAGE plpgsql
@@ -3311,9 +3320,9 @@ SELECT (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'collector'), "t
        array_agg(array_position(n.names, r.iface)::smallint), array_agg(r.ingress), array_agg(r.remote_asn), array_agg(r.local_asn),
        array_agg(r.family), array_agg(r.bytes), array_agg(r.packets), array_agg(r.flows)
 FROM n JOIN r USING ("time") GROUP BY "time", n.period, n.names ORDER BY "time"$f$,
-        traffic, lastfluss._column(traffic, 'remote_asn', 'bigint'), lastfluss._column(traffic, 'local_asn', 'bigint'),
-        lastfluss._column(traffic, 'family', 'smallint'), lastfluss._column(traffic, 'bytes', 'bigint'),
-        lastfluss._column(traffic, 'packets', 'bigint'), lastfluss._column(traffic, 'flows', 'bigint'))
+        traffic, lastfluss._parcel_column(traffic, 'remote_asn', 'bigint'), lastfluss._parcel_column(traffic, 'local_asn', 'bigint'),
+        lastfluss._parcel_column(traffic, 'family', 'smallint'), lastfluss._parcel_column(traffic, 'bytes', 'bigint'),
+        lastfluss._parcel_column(traffic, 'packets', 'bigint'), lastfluss._parcel_column(traffic, 'flows', 'bigint'))
     USING $1, $2, period;
     GET DIAGNOSTICS sent = ROW_COUNT;
     DELETE FROM lastfluss._parcel;
@@ -3341,13 +3350,18 @@ BEGIN
         WHERE s.plugin = 'pgoutput' AND s.database = current_database() AND s.slot_name LIKE 'lastfluss\_%' AND (NOT s.active OR s.wal_status = 'lost');
     -- As a hub
     RETURN QUERY SELECT 'warning', 'sites',
-            CASE WHEN c.enabled THEN format('subscription "%s" does not reach its site', c.subscription)
-                 WHEN c.enabled IS NULL THEN format('subscription "%s" was dropped', c.subscription)
+            CASE WHEN c.enabled IS NULL THEN format('subscription "%s" was dropped', c.subscription)
+                 WHEN NOT r.wired THEN format('subscription "%s" comes from a dump, and takes nothing', c.subscription)
+                 WHEN c.enabled THEN format('subscription "%s" does not reach its site', c.subscription)
                  ELSE format('subscription "%s" is disabled', c.subscription) END,
-            CASE WHEN c.enabled THEN 'The server''s log says why (max_worker_processes must have room for each subscription); what is collected there comes when it does.'
-                 WHEN c.enabled IS NULL THEN format('SELECT lastfluss.unsubscribe(%L);', c.subscription)
+            CASE WHEN c.enabled IS NULL THEN format('SELECT lastfluss.unsubscribe(%L);', c.subscription)
+                 WHEN NOT r.wired THEN format('SELECT lastfluss.unsubscribe(%L); (with drop_slot => false where another hub reads from the slot) and subscribe() again; then publish_again() at the site from the last interval in lastfluss.collectors on.', c.subscription)
+                 WHEN c.enabled THEN 'The server''s log says why (max_worker_processes must have room for each subscription); what is collected there comes when it does.'
                  ELSE format('ALTER SUBSCRIPTION %I ENABLE;', 'lastfluss_' || c.subscription) END
-        FROM lastfluss.collectors c WHERE c.subscription IS NOT NULL AND NOT (coalesce(c.enabled, false) AND c.connected);
+        FROM lastfluss.collectors c
+        CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_subscription s JOIN pg_subscription_rel r ON r.srsubid = s.oid
+            WHERE s.subname = 'lastfluss_' || c.subscription AND r.srrelid = 'lastfluss._parcel'::regclass) AS wired) r
+        WHERE c.subscription IS NOT NULL AND NOT (coalesce(c.enabled, false) AND c.connected AND r.wired);
     RETURN QUERY SELECT 'warning', 'sites', format('nothing has come from collector "%s" since %s', c.name, c.last_arrival),
             'Look at lastfluss.doctor() there.'
         FROM lastfluss.collectors c WHERE c.enabled AND c.connected AND c.last_arrival < now() - make_interval(secs => 5 * c.period + 300);
@@ -3394,6 +3408,13 @@ BEGIN
                    WHERE s.subname = 'lastfluss_' || $1 AND r.srrelid = 'lastfluss._parcel'::regclass) THEN
         RAISE EXCEPTION 'nothing is published there'
         USING ERRCODE = 'undefined_object', HINT = 'At the site, in that database: SELECT lastfluss.publish();';
+    END IF;
+    -- It would write into these as whoever subscribes.
+    IF EXISTS (SELECT FROM pg_subscription s JOIN pg_subscription_rel r ON r.srsubid = s.oid
+               WHERE s.subname = 'lastfluss_' || $1 AND r.srrelid <> 'lastfluss._parcel'::regclass) THEN
+        RAISE EXCEPTION 'the publication "lastfluss" there is of other tables, too'
+        USING ERRCODE = 'object_not_in_prerequisite_state',
+              HINT = 'At the site: SELECT lastfluss.unpublish(); SELECT lastfluss.publish();';
     END IF;
     -- Each takes a worker beside ours, and that which starts them.
     SELECT count(*) INTO needed FROM pg_subscription s WHERE s.subenabled;
@@ -3492,12 +3513,21 @@ DECLARE
     choice  boolean;
     other   text;
     kept    timestamptz;
+    insane  boolean;
     rows    bigint;
 BEGIN
     SELECT coalesce(s.site, NEW.collector), s.site IS NOT NULL INTO label, choice FROM lastfluss._subscription s WHERE s.name = by_;
     IF label IS NULL THEN
         RAISE EXCEPTION 'intervals came by no subscription of lastfluss.subscribe()'
         USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    -- It stands before the names of interfaces, up to a slash.
+    PERFORM lastfluss._setting_value('collector', NEW.collector);
+    -- A broken clock makes no partitions that nobody wants: as traffic_sane_time().
+    insane := NEW."time" NOT BETWEEN '1990-01-01 00:00+00' AND now() + interval '1 day';
+    IF insane THEN
+        RAISE WARNING 'collector "%" has sent an interval of %', NEW.collector, NEW."time";
+        NEW."time" := date_bin(make_interval(secs => NEW.period), least(greatest(NEW."time", '1990-01-01 00:00+00'), now() + interval '1 day'), '1970-01-01 00:00+00');
     END IF;
     -- one at a time of each site
     PERFORM pg_advisory_xact_lock('lastfluss._collector'::regclass::oid::integer, hashtext(label));
@@ -3513,7 +3543,9 @@ BEGIN
         PERFORM lastfluss._add_collector();
     END IF;
     SELECT r.kept_from INTO kept FROM lastfluss._rollup r WHERE r.traffic = lastfluss._table() AND r.name = 'raw';
-    IF (NEW.replaces IS NOT NULL OR choice) AND NEW."time" < kept THEN
+    IF insane AND (NEW.replaces IS NOT NULL OR choice) THEN
+        rows := 0;          -- nothing is there to be replaced, or compared
+    ELSIF (NEW.replaces IS NOT NULL OR choice) AND NEW."time" < kept THEN
         -- The rollups have it, or the other collector's, and would have it twice.
         RAISE WARNING 'what "%" has sent of % is left out, because retention has dropped that day here', NEW.collector, NEW."time";
         rows := 0;
@@ -3527,7 +3559,7 @@ BEGIN
     END IF;
 
     INSERT INTO lastfluss._collector AS c (name, subscription, site, period, last_time, last_arrival, parcels, rows)
-    VALUES (NEW.collector, by_, label, NEW.period, NEW."time", now(), 1, rows)
+    VALUES (NEW.collector, by_, label, NEW.period, CASE WHEN insane THEN '-infinity' ELSE NEW."time" END, now(), 1, rows)
     ON CONFLICT ON CONSTRAINT _collector_pkey DO UPDATE
     SET subscription = excluded.subscription, site = excluded.site, period = excluded.period, last_arrival = excluded.last_arrival,
         last_time = greatest(c.last_time, excluded.last_time), parcels = c.parcels + 1, rows = c.rows + excluded.rows;

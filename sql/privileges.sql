@@ -38,6 +38,14 @@ SELECT * FROM lastfluss.replay('\xa1b2c3d4 0002 0004 00000000 00000000 00040000 
 SELECT relowner = datdba FROM pg_class, pg_database
 WHERE pg_class.oid = 'traffic'::regclass AND datname = current_database();
 
+-- With the owner's rights, or in a language that looks names up when it runs: none by the caller's search_path.
+SELECT p.oid::regprocedure AS by_search_path FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.pronamespace = 'lastfluss'::regnamespace AND (p.prosecdef OR l.lanname NOT IN ('c', 'internal') AND p.prosqlbody IS NULL)
+    AND NOT coalesce(p.proconfig, '{}') @> '{"search_path=pg_catalog, pg_temp"}';
+
+-- What runs with the owner's rights.
+SELECT p.proname FROM pg_proc p WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.prosecdef ORDER BY p.proname COLLATE "C";
+
 /* Somebody */
 
 SET ROLE regress_lastfluss_stranger;

@@ -96,6 +96,96 @@ sub refused
 # As a literal.
 sub connstr { return '$c$' . $site{ $_[0] }->node->connstr($site{ $_[0] }->{database}) . '$c$'; }
 
+# A site sends what its writer would not.
+sub send_parcel
+{
+	my ($name, $collector, $time, $replaces) = @_;
+
+	$site{$name}->sql(<<"SQL");
+INSERT INTO lastfluss._parcel (collector, time, period, replaces, names, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
+VALUES ('$collector', '$time', 60, $replaces, '{Strange}', '{1}', '{t}', '{65000}', '{65001}', '{4}', '{6000}', '{1}', '{1}');
+DELETE FROM lastfluss._parcel;
+SQL
+	return;
+}
+
+# Times that a broken clock tells make no partitions of their own, and no byte is lost; a
+# name that would be among another site's interfaces stops that site alone.
+sub strange_site
+{
+	my ($hub) = @_;
+	my $partitions = 'SELECT count(*) FROM pg_inherits WHERE inhparent = \'traffic\'::regclass';
+	my $before     = $hub->sql($partitions);
+
+	send_parcel('fra', 'fra', '2286-11-20 17:46:40+00', 'NULL');
+	send_parcel('fra', 'fra', 'infinity', 'NULL');
+	send_parcel('fra', 'fra', '2286-11-20 17:46:40+00', "''");
+	send_from('fra', 1);
+	$hub->becomes(q{SELECT count(*) || ' ' || sum(bytes) || ' ' || max(bandwidth) FROM traffic
+		WHERE iface = 'fra/Strange' AND time BETWEEN now() - interval '1 hour' AND now() + interval '1 day'}, '2 12000 800', 'rows of the far future');
+	cmp_ok($hub->sql($partitions), '<=', $before + 1, 'no partitions for it');
+	$hub->sql(q{DELETE FROM traffic WHERE iface = 'fra/Strange'});
+	is_same($hub, 'what came after');
+
+	my $position = $hub->log_position;
+	send_parcel('fra', 'ber/DE', 'now', 'NULL');
+	$hub->node->wait_for_log(qr/ERROR: .*invalid value for setting "collector": "ber\/DE"/, $position);
+	send_from('ber', 1);
+	is(at_site('ber'), do { my $want = at_site('ber'); Lastfluss::wait_until(sub { at_hub($hub, 'ber') eq $want }); at_hub($hub, 'ber') }, 'the other site goes on');
+	is($hub->sql(q{SELECT count(*) FROM traffic WHERE iface LIKE 'ber/DE/%'}), 0, 'without a row of it');
+	$hub->sql(q{SELECT lastfluss.unsubscribe('fra')});
+	$hub->sql(q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')');
+	$site{fra}->sql("SELECT lastfluss.publish_again('-infinity', 'infinity')");
+	is_same($hub, 'subscribed again');
+	return;
+}
+
+# Rows arrive also where the library is loaded by whoever needs it alone.
+sub without_library
+{
+	my ($hub) = @_;
+
+	$hub->stop;
+	$hub->node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
+	$hub->node->start;
+	like(refused($hub, q{SELECT lastfluss.subscribe('third', 'dbname=postgres')}), qr/ERROR:  .*shared_preload_libraries/s, 'subscribe() wants the collector');
+	like(refused($hub, 'SELECT lastfluss.publish()'), qr/ERROR:  .*shared_preload_libraries/s, 'so does publish()');
+	send_from($_, 1) for sort keys %site;
+	is_same($hub, 'a hub without the collector');
+	is($hub->sql(q{SELECT count(*) FROM lastfluss.collectors WHERE connected}), scalar keys %site, 'the view works');
+	$hub->node->stop;
+	$hub->node->append_conf('postgresql.conf', "shared_preload_libraries = 'lastfluss'");
+	$hub->start;
+	return;
+}
+
+# A hub made of another one's dump has its rows, and is told how to have what comes.
+sub restored_hub
+{
+	my ($hub) = @_;
+	my $dump  = $hub->node->basedir . '/dump.sql';
+	my $other = Lastfluss->new('restored', extension => 0);
+
+	$hub->node->command_ok([ 'pg_dump', '--file', $dump, $hub->node->connstr($hub->{database}) ], 'a dump of the hub');
+	send_from($_, 1) for sort keys %site;
+	$other->node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-o', '/dev/null', '-f', $dump, $other->node->connstr($other->{database}) ], 'is restored');
+	is($other->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE finding LIKE 'subscription "%" comes from a dump, and takes nothing'}),
+		scalar keys %site, 'the doctor knows what it lacks');
+	for my $name (sort keys %site)
+	{
+		$other->sql("SELECT lastfluss.unsubscribe('$name', drop_slot => false)");
+		$other->sql("SELECT lastfluss.subscribe('$name', " . connstr($name) . ')');
+		my $from = $other->sql("SELECT last_interval FROM lastfluss.collectors WHERE name = '$name'");
+		$site{$name}->sql("SELECT lastfluss.publish_again('$from')");
+	}
+	is_same($other, 'the restored hub');
+	is_same($hub, 'and the first');
+	$site{fra}->becomes('SELECT count(*) FROM pg_replication_slots WHERE active', 2, 'each reads from a slot of its own');
+	$other->sql("SELECT lastfluss.unsubscribe('$_')") for sort keys %site;
+	$other->stop;
+	return;
+}
+
 start_site($_) for sort keys %from;
 
 my $timescale = $site{fra}->sql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'timescaledb'});
@@ -129,6 +219,16 @@ CONF
 		like(refused($hub, "SELECT lastfluss.unsubscribe('fra')"), qr/there is no subscription "fra"/, 'nothing to undo');
 		like(refused($hub, q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')'), qr/ERROR:  nothing is published there/,
 			'a site that publishes nothing');
+	}
+	if ($first)
+	{
+		# What a site offers beside is not taken.
+		$_->sql('CREATE TABLE gift (n integer)') for $site{fra}, $hub;
+		$site{fra}->sql("SELECT lastfluss.publish('fra'); ALTER PUBLICATION lastfluss ADD TABLE gift");
+		like(refused($hub, q{SELECT lastfluss.subscribe('fra', } . connstr('fra') . ')'), qr/ERROR:  the publication "lastfluss" there is of other tables, too/,
+			'a site that publishes more');
+		$site{fra}->sql('SELECT lastfluss.unpublish()');
+		$_->sql('DROP TABLE gift') for $site{fra}, $hub;
 	}
 	is($hub->sql('SELECT count(*) FROM lastfluss._subscription') . $hub->sql('SELECT count(*) FROM pg_subscription'), '00',
 		'and nothing is left of it');
@@ -227,6 +327,16 @@ SQL
 	is_same($hub, "$kind, changed and sent again, twice");
 	Storage::wait_rolled_up($hub);
 	like(Storage::difference($hub, 'traffic', $_), qr/^[1-9]\d* rows, 0 differ$/, "$kind, the rollups follow: $_") for qw(5m 1h 1d);
+
+	#
+	# A site that says strange things.
+	#
+	if ($first)
+	{
+		strange_site($hub);
+		without_library($hub);
+		restored_hub($hub);
+	}
 
 	#
 	# The end.

@@ -1,7 +1,7 @@
 # The old primary comes back as a standby of the one that took over: it falls silent, and
 # the other collects within seconds, with configuration, templates and samplers; then the
 # two change places again.  Nothing is counted twice, or lost but for what nobody was
-# there to receive.
+# there to receive; a hub has it all, too, when it subscribes to the one that took over.
 
 use strict;
 use warnings;
@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-my $collector = Lastfluss->new('first', init => { allows_streaming => 1 },
+my $collector = Lastfluss->new('first', init => { allows_streaming => 'logical' },
 	conf => "wal_log_hints = on\nwal_keep_size = '256MB'\nhot_standby_feedback = on\n");
 my $first  = $collector->node;
 my $router = $collector->exporter('v9', from => '127.0.0.11', fields => [qw(bytes packets in out sampler src_as)]);
@@ -104,15 +104,46 @@ sub rejoin
 	return;
 }
 
+#
+# A hub, whose replication slot does not move along.
+#
+my $hub = Lastfluss->new('hub', listen => 0);
+
+sub hub_has
+{
+	my ($what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $rows     = q{SELECT string_agg(concat_ws('|', time, %s, remote_asn, bytes, packets, flows), ' ' ORDER BY time, remote_asn) FROM traffic};
+	my $expected = $collector->sql(sprintf($rows, 'iface'));
+
+	return $hub->becomes(sprintf($rows, q{substr(iface, 5)}), $expected, $what);
+}
+
+sub hub_subscribes { $hub->sql(q{SELECT lastfluss.subscribe('fra', '} . $collector->node->connstr('postgres') =~ s/'/''/gr . q{')}); return; }
+
+$collector->sql(q{SELECT lastfluss.publish('fra')});
+hub_subscribes();
+$collector->sql(q{SELECT lastfluss.publish_again('-infinity', 'infinity')});
+$hub->wait_for(q{SELECT parcels > 0 FROM lastfluss.collectors}, 't');
+hub_has('a hub has what the first has');
+$first->wait_for_catchup($second);
+
 change($first, $second);
 send_one(64503);
 $collector->wait_written;
 has($second, '64501=100000 64502=100000 64503=100000', 'without another template or sampler');
+$hub->becomes(q{SELECT advice FROM lastfluss.doctor() WHERE finding = 'subscription "fra" does not reach its site'},
+	q{The server's log says why (max_worker_processes must have room for each subscription); what is collected there comes when it does.}, 'the hub misses the site');
+$hub->sql(q{SELECT lastfluss.unsubscribe('fra', drop_slot => false)});
+hub_subscribes();
+$collector->sql(q{SELECT lastfluss.publish_again('-infinity', 'infinity')});
+hub_has('the hub subscribes to the second, which sends again');
 
 rejoin($first, $second);
 is(Lastfluss::sockets($collector->port), 1, 'one of the two listens');
 send_one(64504);
 $collector->wait_written;
+hub_has('and goes on');
 $second->wait_for_catchup($first->name);
 has($first, '64501=100000 64502=100000 64503=100000 64504=100000', 'and has what the other counts');
 
@@ -122,7 +153,7 @@ $collector->wait_written;
 has($first, join(' ', map { "$_=100000" } 64501 .. 64505), 'back at the first, each once');
 rejoin($second, $first);
 is($first->safe_psql('postgres', 'SELECT count(*) - count(DISTINCT id) FROM traffic'), 0, 'no id is there twice');
-unlike(slurp_file($_->logfile), qr/PANIC|terminated by signal/, 'no worker has crashed') for $first, $second;
+unlike(slurp_file($_->logfile), qr/PANIC|terminated by signal/, 'no worker has crashed') for $first, $second, $hub->node;
 
-$_->stop for $second, $first;
+$_->stop for $hub, $second, $first;
 done_testing();
