@@ -3250,6 +3250,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_publication p WHERE p.pubname = 'lastfluss') THEN
         CREATE PUBLICATION lastfluss FOR TABLE lastfluss._parcel WITH (publish = 'insert');
         COMMENT ON PUBLICATION lastfluss IS 'intervals of lastfluss for its hubs';
+    ELSIF NOT EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = 'lastfluss') THEN
+        -- A dump has it without its table, which is the extension's.
+        ALTER PUBLICATION lastfluss ADD TABLE lastfluss._parcel;
     ELSIF NOT EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = 'lastfluss' AND t.schemaname = 'lastfluss' AND t.tablename = '_parcel') THEN
         RAISE EXCEPTION 'there is a publication "lastfluss" of something else'
         USING ERRCODE = 'duplicate_object', HINT = 'ALTER PUBLICATION lastfluss RENAME TO ...;';
@@ -3348,6 +3351,9 @@ BEGIN
                  ELSE format('Look at the hub and at its log; if it is gone for ever: SELECT pg_drop_replication_slot(%L);', s.slot_name) END
         FROM pg_replication_slots s
         WHERE s.plugin = 'pgoutput' AND s.database = current_database() AND s.slot_name LIKE 'lastfluss\_%' AND (NOT s.active OR s.wal_status = 'lost');
+    RETURN QUERY SELECT 'warning', 'hub', 'the publication "lastfluss" comes from a dump, and has nothing for a hub',
+            'SELECT lastfluss.publish(); and at the hub unsubscribe() and subscribe(); then publish_again() here.'
+        FROM pg_publication p WHERE p.pubname = 'lastfluss' AND NOT EXISTS (SELECT FROM pg_publication_tables t WHERE t.pubname = p.pubname);
     -- As a hub
     RETURN QUERY SELECT 'warning', 'sites',
             CASE WHEN c.enabled IS NULL THEN format('subscription "%s" was dropped', c.subscription)

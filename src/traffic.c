@@ -74,21 +74,18 @@ static const TableColumn traffic_total_columns[] = {TRAFFIC_SUM_COLUMNS};
 static const TableColumn traffic_remote_columns[] = {TRAFFIC_COLUMN_REMOTE_ASN, TRAFFIC_SUM_COLUMNS};
 static const TableColumn traffic_local_columns[] = {TRAFFIC_COLUMN_LOCAL_ASN, TRAFFIC_SUM_COLUMNS};
 
-static const TableLayout traffic_layout = {
-	.width = TABLE_DAY,
-	.segments = "iface, ingress",
-	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss",
-	.first = "id bigserial, ",
-	.constraint = ", PRIMARY KEY (id, \"time\")",
-	.columns = traffic_columns,
-	.column_count = TRAFFIC_COLLECTOR
-};
+#define TRAFFIC_LAYOUT(count) { \
+	.width = TABLE_DAY, \
+	.segments = "iface, ingress", \
+	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss", \
+	.first = "id bigserial, ", \
+	.constraint = ", PRIMARY KEY (id, \"time\")", \
+	.columns = traffic_columns, \
+	.column_count = count \
+}
 
-static const TableLayout traffic_full = {
-	.width = TABLE_DAY,
-	.columns = traffic_columns,
-	.column_count = TRAFFIC_COLUMNS
-};
+static const TableLayout traffic_layout = TRAFFIC_LAYOUT(TRAFFIC_COLLECTOR);
+static const TableLayout traffic_full = TRAFFIC_LAYOUT(TRAFFIC_COLUMNS);
 
 /* Nobody asks for a sum by its id, so that an index of these would be for nothing. */
 static const TableLayout traffic_rollup = {

@@ -328,6 +328,13 @@ SQL
 	Storage::wait_rolled_up($hub);
 	like(Storage::difference($hub, 'traffic', $_), qr/^[1-9]\d* rows, 0 differ$/, "$kind, the rollups follow: $_") for qw(5m 1h 1d);
 
+	# A dump has the publication, but not that the extension's table is in it.
+	$site{fra}->sql('ALTER PUBLICATION lastfluss DROP TABLE lastfluss._parcel');
+	is($site{fra}->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE finding LIKE '%comes from a dump%'}), 1, 'the doctor of a site made of a dump');
+	is($site{fra}->sql('SELECT lastfluss.publish()'), 'fra', 'which publishes again, by its name');
+	send_from('fra', 1);
+	is_same($hub, "$kind, a publication from a dump");
+
 	#
 	# A site that says strange things.
 	#
