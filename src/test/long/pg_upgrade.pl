@@ -42,9 +42,12 @@ send_records(64502);
 $old->wait_received;
 is($old->stored('remote_asn = 64502'), 20000, 'and an interval that is open');
 
-my $query = q{SELECT count(*), sum(bytes), sum(hashint8(id)::numeric) FROM %s};
+# Of days that are over: what came last may be added up meanwhile.
+my $query = "SELECT count(*), sum(bytes), sum(hashint8(id)::numeric) FROM %s WHERE time < '" . Storage::day(1) . "'";
 my @tables = map { "traffic$_" } '', '_5m', '_1h', '_1d';
 my @before = map { $old->sql(sprintf($query, $_)) } @tables;
+# The writer would write it in the end, but the table does not take it.
+$old->sql('ALTER TABLE traffic ADD CONSTRAINT closed CHECK (remote_asn <> 64502)');
 $old->stop('fast');
 cmp_ok($old->spool_files, '>', 0, 'which waits in a file');
 
@@ -85,8 +88,8 @@ is($new->sql(sprintf($query, $tables[$_])), $before[$_], "$tables[$_] has its ro
 is($new->sql(q{SELECT string_agg(name || ' ' || host(host) || ' ' || id, ', ') FROM lastfluss.interface}), 'A 127.0.0.11 1',
 	'the configuration is there');
 is($new->sql('SELECT count(*) FROM lastfluss.prefix'), 1, 'so are the prefixes');
-$new->becomes(q{SELECT coalesce(sum(bytes), 0) FROM (SELECT bytes, remote_asn FROM lastfluss.live
-	UNION ALL SELECT bytes, remote_asn FROM traffic) t WHERE remote_asn = 64502}, 20000, 'the open interval is there');
+$new->sql('ALTER TABLE traffic DROP CONSTRAINT closed');
+$new->becomes('SELECT sum(bytes) FROM traffic WHERE remote_asn = 64502', 20000, 'the interval of the file is written');
 is($new->stored('remote_asn = 64503'), 0, 'nothing was received meanwhile');
 
 # It goes on: with the template of before, and ids of its own.
