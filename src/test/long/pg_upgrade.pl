@@ -82,13 +82,13 @@ is(system('cp', '-R', $old->spool_directory, $new->node->data_dir), 0, 'the file
 
 $new->{port} = $old->port;
 $new->start;
+$new->sql('ALTER TABLE traffic DROP CONSTRAINT closed');
 $new->wait_for('SELECT state FROM lastfluss.status', 'collecting');
 isnt($old->node->pg_version, $new->node->pg_version, 'it is another version');
 is($new->sql(sprintf($query, $tables[$_])), $before[$_], "$tables[$_] has its rows") for 0 .. $#tables;
 is($new->sql(q{SELECT string_agg(name || ' ' || host(host) || ' ' || id, ', ') FROM lastfluss.interface}), 'A 127.0.0.11 1',
 	'the configuration is there');
 is($new->sql('SELECT count(*) FROM lastfluss.prefix'), 1, 'so are the prefixes');
-$new->sql('ALTER TABLE traffic DROP CONSTRAINT closed');
 $new->becomes('SELECT sum(bytes) FROM traffic WHERE remote_asn = 64502', 20000, 'the interval of the file is written');
 is($new->stored('remote_asn = 64503'), 0, 'nothing was received meanwhile');
 
