@@ -116,7 +116,7 @@ CREATE TABLE public.traffic_health (
     "time" timestamptz NOT NULL, host inet, domain bigint, protocol text, datagrams bigint NOT NULL, records bigint NOT NULL,
     lost bigint NOT NULL, dropped bigint NOT NULL, undecoded bigint NOT NULL, unmatched bigint NOT NULL,
     unknown_sampling bigint NOT NULL, late_bytes bigint NOT NULL, future_bytes bigint NOT NULL, folded bigint NOT NULL);
-CREATE INDEX ON public.traffic_health USING brin ("time");
+CREATE INDEX ON public.traffic_health ("time"); -- as the collector makes it
 
 -- The day's rhythm at a time, as a factor with a mean of 1: that of the generator (its
 -- network.c), times what the week and the year add.
