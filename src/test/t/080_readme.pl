@@ -280,7 +280,9 @@ for my $block (@blocks)
 #
 # Statements and calls within the text.  They change nothing here.
 #
-my %not_inline = ('SELECT lastfluss.upgrade_table()' => 'nothing to upgrade; t/019_upgrade.pl runs it');
+my %not_inline = (
+	'SELECT lastfluss.upgrade_table()'                                => 'nothing to upgrade; t/019_upgrade.pl runs it',
+	q{SELECT * FROM lastfluss.unsubscribe('fra', drop_slot => false)} => 'needs a hub; t/028_old_primary.pl runs it');
 
 (my $prose = $readme) =~ s/^ *```.*?^ *```$//msg;
 for my $code ($prose =~ /`([^`\n]+(?:\n[^`\n]+)?)`/g)
