@@ -640,6 +640,7 @@ static void
 keeper_start(void)
 {
 	before_shmem_exit(keeper_stop, (Datum) 0);
+	lastfluss_keep_memory();
 	keeper.context = AllocSetContextCreate(TopMemoryContext, "lastfluss keeper",
 										   ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < lastfluss_receivers; i++)

@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include <limits.h>
+#include <malloc.h>
 
 #include "miscadmin.h"
 #include "postmaster/bgworker.h"
@@ -14,6 +15,9 @@
 
 #include "lastfluss.h"
 #include "shared.h"
+
+/* Octets that lastfluss_keep_memory() keeps at the most; glibc takes no more. */
+#define LASTFLUSS_KEPT	(32 * 1024 * 1024)
 
 PG_MODULE_MAGIC;
 
@@ -69,6 +73,19 @@ lastfluss_server_is_stopping(void)
 	if (file)
 		FreeFile(file);
 	return stopping;
+}
+
+/*
+ * As much again is soon needed by a worker that copies intervals.  Page by page, new
+ * memory costs more to come by than to fill.
+ */
+void
+lastfluss_keep_memory(void)
+{
+#ifdef M_TRIM_THRESHOLD
+	(void) mallopt(M_MMAP_THRESHOLD, LASTFLUSS_KEPT);
+	(void) mallopt(M_TRIM_THRESHOLD, LASTFLUSS_KEPT);
+#endif
 }
 
 static void

@@ -754,6 +754,7 @@ void
 lastfluss_writer_main(Datum arg)
 {
 	before_shmem_exit(writer_stop, (Datum) 0);
+	lastfluss_keep_memory();
 	session_start(&shared->writer);
 	/* A table that is locked must not keep us from following the configuration. */
 	session_set("lock_timeout", "1000");
