@@ -318,13 +318,7 @@ replay_take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Replay	   *replay = context;
 
-	for (uint32_t i = 0; i < count; i++)
-	{
-		IntervalParts parts;
-
-		intervals_lay(replay->intervals, &flows[i], &parts);
-		account_flow(&replay->account, &flows[i], &parts);
-	}
+	account_flows(&replay->account, replay->intervals, flows, count);
 }
 
 /*

@@ -209,16 +209,7 @@ typedef struct ReceiverSink
 static void
 receiver_take_flows(void *context, const Flow *flows, uint32_t count)
 {
-	Account    *account = &receiver->mine->account;
-	const Intervals *intervals = receiver_intervals();
-
-	for (uint32_t i = 0; i < count; i++)
-	{
-		IntervalParts parts;
-
-		intervals_lay(intervals, &flows[i], &parts);
-		account_flow(account, &flows[i], &parts);
-	}
+	account_flows(&receiver->mine->account, receiver_intervals(), flows, count);
 }
 
 static SeenInterface *

@@ -8,6 +8,10 @@
  * configured side, at one rate, and are added once, as a path (aggregate.h).  The
  * others are added side by side: two rates, a direction that one side leaves out,
  * an AS number that is our own on one side only.
+ *
+ * account_flow() can do all of that.  account_flows() does the same for most records
+ * in a third of the instructions: those of a plain pair, with small numbers, that
+ * lie in the two newest intervals.
  */
 #include "account.h"
 
@@ -64,6 +68,18 @@ account_begin(Account *account, const FlowAddress *host)
  * Interfaces that were seen.
  */
 
+static uint32_t
+account_id(const AccountPair *pair, bool ingress)
+{
+	return ingress ? pair->interfaces >> 32 : (uint32_t) pair->interfaces;
+}
+
+static bool
+account_has(const AccountPair *pair, FlowField field)
+{
+	return (pair->fields >> 32 & FLOW_BIT(field)) != 0;
+}
+
 /* Of one side; "again": it is to be looked up, and so marked as used. */
 static void
 account_see(Account *account, AccountPair *pair, bool ingress, bool again)
@@ -75,7 +91,7 @@ account_see(Account *account, AccountPair *pair, bool ingress, bool again)
 
 	if (again)
 		pair->seen[ingress] = seen_get(account->seen, &pair->host,
-									   ingress ? pair->in_if : pair->out_if,
+									   account_id(pair, ingress),
 									   known ? LRU_KNOWN : LRU_STRANGER, pair->received);
 	seen = pair->seen[ingress];
 	seen->last_seen = pair->received;
@@ -110,10 +126,16 @@ account_flush_pair(Account *account, AccountPair *pair)
 
 	if (pair->records == 0)
 		return;
-	if ((pair->present & FLOW_BIT(FLOW_IN_IF)) != 0)
+	for (int direction = 0; direction <= ACCOUNT_NO_DIRECTION; direction++)
+	{
+		for (int side = 0; side < 2; side++)
+			pair->bytes[direction][side] = aggregate_sum(pair->bytes[direction][side],
+														 pair->both[direction]);
+	}
+	if (account_has(pair, FLOW_IN_IF))
 		account_see(account, pair, true, again);
 	evictions = lru_evictions(account->seen);
-	if ((pair->present & FLOW_BIT(FLOW_OUT_IF)) != 0)
+	if (account_has(pair, FLOW_OUT_IF))
 		account_see(account, pair, false, again);
 	pair->evictions = evictions;
 	if (again)
@@ -124,6 +146,7 @@ account_flush_pair(Account *account, AccountPair *pair)
 		account->matched += pair->records;
 	pair->records = 0;
 	memset(pair->bytes, 0, sizeof(pair->bytes));
+	memset(pair->both, 0, sizeof(pair->both));
 }
 
 void
@@ -137,6 +160,7 @@ account_flush(Account *account)
 
 		account_flush_pair(account, pair);
 		pair->listed = false;
+		pair->host_number = 0;
 	}
 	work->listed_count = 0;
 	aggregate_flush(&work->queue);
@@ -149,14 +173,13 @@ account_flush(Account *account)
 static const Interface *
 account_interface(const Account *account, const AccountPair *pair, bool ingress)
 {
-	bool		has_vlan = (pair->present & FLOW_BIT(ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN)) != 0;
-	int32_t		vlan = (int32_t) (ingress ? pair->vlans >> 16 : pair->vlans & UINT16_MAX);
+	uint16_t	vlan = (uint16_t) (ingress ? pair->fields >> 16 : pair->fields);
 
-	if ((pair->present & FLOW_BIT(ingress ? FLOW_IN_IF : FLOW_OUT_IF)) == 0)
+	if (!account_has(pair, ingress ? FLOW_IN_IF : FLOW_OUT_IF))
 		return NULL;
-	return interfaces_find(account->interfaces, &pair->host,
-						   ingress ? pair->in_if : pair->out_if,
-						   has_vlan ? vlan : INTERFACE_ANY_VLAN);
+	return interfaces_find(account->interfaces, &pair->host, account_id(pair, ingress),
+						   account_has(pair, ingress ? FLOW_IN_VLAN : FLOW_OUT_VLAN) ?
+						   vlan : INTERFACE_ANY_VLAN);
 }
 
 /* The rate that is set for it; 0: none, so that the record's counts. */
@@ -197,26 +220,25 @@ account_resolve(const Account *account, AccountPair *pair)
 	pair->counts_all = account_counts_all(in) && account_counts_all(out);
 	pair->ingress = account_name(in);
 	pair->egress = account_name(out);
+	pair->place = aggregate_place(pair->ingress, pair->egress, 0);
+	pair->plain = pair->configured && pair->one_rate && pair->counts_all;
+	pair->same_rate = pair->rates[true] == pair->rates[false];
 }
 
 /* The entry is another pair's, or was used with another host or configuration. */
-static void
-account_take_pair(Account *account, AccountPair *pair, uint32_t present, uint32_t in_if,
-				  uint32_t out_if, uint32_t vlans)
+static __attribute__((noinline)) void
+account_take_pair(Account *account, AccountPair *pair, uint64_t interfaces, uint64_t fields)
 {
 	AccountWork *work = account->work;
 
-	if (pair->configuration != work->configuration || pair->present != present ||
-		pair->in_if != in_if || pair->out_if != out_if || pair->vlans != vlans ||
-		memcmp(&pair->host, &work->host, sizeof(pair->host)) != 0)
+	if (pair->configuration != work->configuration || pair->interfaces != interfaces ||
+		pair->fields != fields || memcmp(&pair->host, &work->host, sizeof(pair->host)) != 0)
 	{
 		account_flush_pair(account, pair);
 		*pair = (AccountPair) {
 			.host = work->host,
-			.present = present,
-			.in_if = in_if,
-			.out_if = out_if,
-			.vlans = vlans,
+			.interfaces = interfaces,
+			.fields = fields,
 			.listed = pair->listed,
 			.evictions = UINT64_MAX
 		};
@@ -228,23 +250,29 @@ account_take_pair(Account *account, AccountPair *pair, uint32_t present, uint32_
 	pair->listed = true;
 }
 
-static inline AccountPair *
-account_pair(Account *account, const Flow *flow)
+static inline __attribute__((always_inline)) AccountPair *
+account_pair_of(Account *account, uint64_t interfaces, uint64_t fields)
 {
 	AccountWork *work = account->work;
-	uint32_t	present = flow->present & work->fields;
-	uint32_t	in_if = (present & FLOW_BIT(FLOW_IN_IF)) != 0 ? flow->in_if : 0;
-	uint32_t	out_if = (present & FLOW_BIT(FLOW_OUT_IF)) != 0 ? flow->out_if : 0;
-	uint32_t	vlans = ((present & FLOW_BIT(FLOW_IN_VLAN)) != 0 ? (uint32_t) flow->in_vlan << 16 : 0) |
-		((present & FLOW_BIT(FLOW_OUT_VLAN)) != 0 ? flow->out_vlan : 0);
-	uint64_t	hash = (((uint64_t) in_if << 32 | out_if) ^ work->host_hash ^ vlans) *
-		UINT64_C(0x9E3779B97F4A7C15);
+	uint64_t	hash = (interfaces ^ work->host_hash ^ fields) * UINT64_C(0x9E3779B97F4A7C15);
 	AccountPair *pair = &work->pairs[hash >> (64 - ACCOUNT_PAIRS_BITS)];
 
-	if (pair->host_number != work->host_number || !pair->listed || pair->in_if != in_if ||
-		pair->out_if != out_if || pair->present != present || pair->vlans != vlans)
-		account_take_pair(account, pair, present, in_if, out_if, vlans);
+	if (pair->host_number != work->host_number || pair->interfaces != interfaces ||
+		pair->fields != fields)
+		account_take_pair(account, pair, interfaces, fields);
 	return pair;
+}
+
+static AccountPair *
+account_pair(Account *account, const Flow *flow)
+{
+	uint64_t	present = flow->present & account->work->fields;
+	uint64_t	in_if = (present & FLOW_BIT(FLOW_IN_IF)) != 0 ? flow->in_if : 0;
+	uint64_t	out_if = (present & FLOW_BIT(FLOW_OUT_IF)) != 0 ? flow->out_if : 0;
+	uint64_t	in_vlan = (present & FLOW_BIT(FLOW_IN_VLAN)) != 0 ? flow->in_vlan : 0;
+	uint64_t	out_vlan = (present & FLOW_BIT(FLOW_OUT_VLAN)) != 0 ? flow->out_vlan : 0;
+
+	return account_pair_of(account, in_if << 32 | out_if, present << 32 | in_vlan << 16 | out_vlan);
 }
 
 /*
@@ -499,4 +527,124 @@ account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 		account_add_path(account, pair, &ends, flow, parts, in_rate, in_bytes);
 	else
 		account_add_path(account, pair, &ends, flow, parts, out_rate, out_bytes);
+}
+
+/*
+ * The same for most records.
+ */
+
+#define ACCOUNT_INTERFACES	(FLOW_BIT(FLOW_IN_IF) | FLOW_BIT(FLOW_OUT_IF))
+#define ACCOUNT_FIELDS \
+	(ACCOUNT_INTERFACES | FLOW_BIT(FLOW_BYTES) | FLOW_BIT(FLOW_PACKETS) | \
+	 FLOW_BIT(FLOW_SRC_AS) | FLOW_BIT(FLOW_DST_AS))
+
+/* Of a record with numbers below it, no product with a rate is as much as AGGREGATE_MAX_SUM. */
+#define ACCOUNT_SMALL		(UINT64_C(1) << 31)
+
+/* What such a record tells. */
+static inline bool
+account_is_usual(const Account *account, const Flow *flow)
+{
+	return (flow->present & (account->work->fields | ACCOUNT_FIELDS)) == ACCOUNT_FIELDS &&
+		(flow->bytes | flow->packets) < ACCOUNT_SMALL;
+}
+
+/* account_note() of both sides. */
+static inline void
+account_note_usual(AccountPair *pair, const Flow *flow, uint64_t told)
+{
+	uint32_t	direction = account_direction(flow);
+	uint64_t   *noted = pair->bytes[direction];
+	uint64_t	rates[2] = {pair->rates[0] != 0 ? pair->rates[0] : told,
+	pair->rates[1] != 0 ? pair->rates[1] : told};
+
+	pair->records++;
+	pair->received = flow->received;
+	if (pair->same_rate)
+		pair->both[direction] = aggregate_sum(pair->both[direction], flow->bytes * rates[0]);
+	else
+	{
+		noted[0] = aggregate_sum(noted[0], flow->bytes * rates[0]);
+		noted[1] = aggregate_sum(noted[1], flow->bytes * rates[1]);
+	}
+}
+
+/* Adds both sides at once; false where a part of the record would get nothing. */
+static inline bool
+account_add_recent(Account *account, const IntervalsRecent *recent, IntervalsShares shares,
+				   const AggregateHashed *key, uint64_t bytes, uint64_t packets)
+{
+	AggregateQueue *queue = &account->work->queue;
+	const uint64_t weights[2] = {shares.newest, shares.before};
+	bool		is_before = shares.before > shares.newest;
+	uint64_t	first;
+	uint64_t	first_packets;
+
+	if (shares.before == 0)
+	{
+		aggregate_add_later(queue, recent->newest, key, bytes, packets, 1);
+		return true;
+	}
+	if (shares.newest == 0)
+	{
+		aggregate_add_later(queue, recent->before, key, bytes, packets, 1);
+		return true;
+	}
+	first = spread_first_of_two(weights, bytes);
+	first_packets = spread_first_of_two(weights, packets);
+	if (first == 0 || first == bytes)
+		return false;
+	aggregate_add_later(queue, recent->newest, key, first, first_packets, !is_before);
+	aggregate_add_later(queue, recent->before, key, bytes - first, packets - first_packets,
+						is_before);
+	return true;
+}
+
+/* False, and nothing done, where it takes account_flow(). */
+static inline bool
+account_flow_usual(Account *account, const IntervalsRecent *recent, const Flow *flow)
+{
+	IntervalsShares shares = intervals_lay_recent(recent, flow);
+	uint32_t	told = FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
+	AccountEnds ends = {flow->src_as, flow->dst_as};
+	AccountPair *pair;
+	AggregateHashed key;
+	uint64_t	rate;
+
+	if (!account_is_usual(account, flow) || (shares.newest | shares.before) == 0)
+		return false;
+	if (account->prefixes != NULL)
+		ends = account_ends(account, flow);
+	pair = account_pair_of(account, (uint64_t) flow->in_if << 32 | flow->out_if,
+						   (uint64_t) ACCOUNT_INTERFACES << 32);
+	if (!pair->plain || (account->own_as != 0 && (ends.src_as == 0 || ends.dst_as == 0)))
+		return false;
+
+	rate = pair->rates[pair->sides[true] != NULL];
+	rate = rate != 0 ? rate : told;
+	key.asns = (uint64_t) ends.src_as << 32 | ends.dst_as;
+	key.place = pair->place | (flow->family >> 1 & AGGREGATE_FAMILY);
+	key.hash = hash_mix(key.asns, key.place);
+	if (!account_add_recent(account, recent, shares, &key, flow->bytes * (rate + (rate == 0)),
+							flow->packets * (rate + (rate == 0))))
+		return false;
+	account_note_usual(pair, flow, told + (told == 0));
+	account->unknown_sampling += rate == 0;
+	return true;
+}
+
+void
+account_flows(Account *account, const Intervals *intervals, const Flow *flows, uint32_t count)
+{
+	const IntervalsRecent recent = intervals_recent(intervals);
+
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalParts parts;
+
+		if (account_flow_usual(account, &recent, &flows[i]))
+			continue;
+		intervals_lay(intervals, &flows[i], &parts);
+		account_flow(account, &flows[i], &parts);
+	}
 }

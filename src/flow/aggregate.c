@@ -244,8 +244,9 @@ aggregate_others_row(Aggregate *aggregate, uint32_t interface, bool ingress, uin
 	return aggregate_row(aggregate, *position - 1);
 }
 
-static inline void
-aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
+/* Sums that come near their ends. */
+static __attribute__((noinline)) void
+aggregate_add_carefully(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
 {
 	uint64_t	flows = row->place_flows & AGGREGATE_MAX_FLOWS;
 	uint64_t	more = sum->flows < AGGREGATE_MAX_FLOWS - flows ?
@@ -257,6 +258,25 @@ aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *su
 	if (row->bytes == AGGREGATE_MAX_SUM || row->packets == AGGREGATE_MAX_SUM ||
 		flows + more == AGGREGATE_MAX_FLOWS)
 		aggregate->saturated++;
+}
+
+static inline void
+aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *sum)
+{
+	uint64_t	bytes = row->bytes + sum->bytes;
+	uint64_t	packets = row->packets + sum->packets;
+	uint64_t	flows = (row->place_flows & AGGREGATE_MAX_FLOWS) + sum->flows;
+
+	/* the topmost bit of any of these is set where a sum has reached its end */
+	if ((sum->bytes | sum->packets | (bytes + 1) | (packets + 1)) >> 63 != 0 ||
+		sum->flows >= AGGREGATE_MAX_FLOWS || flows >= AGGREGATE_MAX_FLOWS)
+	{
+		aggregate_add_carefully(aggregate, row, sum);
+		return;
+	}
+	row->bytes = bytes;
+	row->packets = packets;
+	row->place_flows += sum->flows;
 }
 
 /* There is no row for the path, so each side goes to that of all the others. */

@@ -154,4 +154,78 @@ intervals_lay(const Intervals *intervals, const Flow *flow, IntervalParts *parts
 		intervals_spread(intervals, first, last, parts);
 }
 
+/* The two open intervals in which nearly all records lie. */
+typedef struct IntervalsRecent
+{
+	uint32_t	times;			/* FLOW_BIT()s of those that matter */
+	int64_t		start;			/* of the newest */
+	int64_t		start_before;	/* of the one before it; INT64_MAX: there is none */
+	Aggregate  *newest;
+	Aggregate  *before;
+} IntervalsRecent;
+
+#define INTERVALS_TIMES		(FLOW_BIT(FLOW_FIRST) | FLOW_BIT(FLOW_LAST))
+
+/* Until intervals are opened or closed; at least one is open. */
+static inline IntervalsRecent
+intervals_recent(const Intervals *intervals)
+{
+	const FlowInterval *newest = &intervals->all[intervals->open[intervals->open_count - 1]];
+	IntervalsRecent recent = {
+		.times = intervals->rule.by_arrival ? 0 : INTERVALS_TIMES,
+		.start = newest->start,
+		.start_before = INT64_MAX,
+		.newest = newest->sums
+	};
+
+	if (intervals->open_count > 1)
+	{
+		const FlowInterval *before = &intervals->all[intervals->open[intervals->open_count - 2]];
+
+		recent.start_before = before->start;
+		recent.before = before->sums;
+	}
+	return recent;
+}
+
+/* How much of a record lies in either of them; neither: it is one for intervals_lay(). */
+typedef struct IntervalsShares
+{
+	uint64_t	newest;
+	uint64_t	before;
+} IntervalsShares;
+
+/*
+ * intervals_lay() of a record that tells both times or none, ends in time and reaches
+ * no further back than these two.
+ */
+static inline IntervalsShares
+intervals_lay_recent(const IntervalsRecent *recent, const Flow *flow)
+{
+	const uint32_t told = flow->present & recent->times;
+	IntervalsShares shares = {0, 0};
+	int64_t		last = flow->received;
+	int64_t		first = last;
+
+	if (told == INTERVALS_TIMES)
+	{
+		int64_t		age = flow->exported - flow->last;
+
+		if (age < -INTERVALS_TOLERANCE)
+			return shares;
+		last -= age > 0 ? age : 0;
+		first = last - (flow->last > flow->first ? flow->last - flow->first : 0);
+	}
+	else if (told != 0)
+		return shares;
+	if (first >= recent->start)
+		shares.newest = 1;
+	else if (first >= recent->start_before)
+	{
+		shares.newest = last > recent->start ? (uint64_t) (last - recent->start) : 0;
+		shares.before = last > first ? (uint64_t) (last - first) - shares.newest : 1;
+	}
+	return shares;
+}
+
 #endif							/* LASTFLUSS_INTERVALS_H */

@@ -129,6 +129,7 @@ ipfix_decode_columns(IpfixState *state, Packet set, const Template *template)
 	uint32_t	count = 0;
 	StepsColumns columns;
 
+	columns.received = state->message->received;
 	columns.no_addresses = state->message->sinks->no_addresses;
 	for (;;)
 	{

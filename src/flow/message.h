@@ -61,22 +61,12 @@ message_place(Message *message)
 	return &message->batch->flows[message->batch->count];
 }
 
-/*
- * Takes the flows of so many data records, from message_place() on, into the
- * batch and counts them; fills in when they were sent and received.
- */
+/* What the exporter is known to say, from its records. */
 static inline void
-message_emit(Message *message, Exporter *exporter, uint32_t count)
+message_note(Exporter *exporter, const Flow *flows, uint32_t count)
 {
-	Flow	   *flows = &message->batch->flows[message->batch->count];
-
-	message->batch->count += count;
-	message->records += count;
-	exporter->records += count;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		flows[i].received = message->received;
-		flows[i].exported = message->exported;
 		exporter->no_octets += !FLOW_HAS(&flows[i], FLOW_BYTES);
 		if (FLOW_HAS(&flows[i], FLOW_SAMPLING))
 		{
@@ -84,6 +74,40 @@ message_emit(Message *message, Exporter *exporter, uint32_t count)
 			exporter->sampling_origin = flows[i].sampling_origin;
 		}
 	}
+}
+
+/*
+ * Takes the flows of so many data records, from message_place() on, into the
+ * batch and counts them.
+ */
+static inline void
+message_emit_whole(Message *message, Exporter *exporter, uint32_t count)
+{
+	const Flow *flows = &message->batch->flows[message->batch->count];
+	uint32_t	all = UINT32_MAX;
+	uint32_t	any = 0;
+
+	message->batch->count += count;
+	message->records += count;
+	exporter->records += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		all &= flows[i].present;
+		any |= flows[i].present;
+	}
+	if ((all & FLOW_BIT(FLOW_BYTES)) == 0 || (any & FLOW_BIT(FLOW_SAMPLING)) != 0)
+		message_note(exporter, flows, count);
+}
+
+/* The same for one, and fills in when it was sent and received. */
+static inline void
+message_emit(Message *message, Exporter *exporter)
+{
+	Flow	   *flow = &message->batch->flows[message->batch->count];
+
+	flow->received = message->received;
+	flow->exported = message->exported;
+	message_emit_whole(message, exporter, 1);
 }
 
 /* Whom to tell of sets that are dropped: counts them, with their exporter. */

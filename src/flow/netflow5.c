@@ -155,7 +155,7 @@ netflow5_read_records(Message *message, Exporter *exporter, const Netflow5Layout
 
 		*flow = common;
 		netflow5_read_record(bytes, layout, header, flow);
-		message_emit(message, exporter, 1);
+		message_emit(message, exporter);
 	}
 }
 

@@ -176,7 +176,7 @@ netflow8_read_records(Message *message, Exporter *exporter, const Netflow8Scheme
 
 		*flow = common;
 		netflow8_read_record(bytes, scheme, header, flow);
-		message_emit(message, exporter, 1);
+		message_emit(message, exporter);
 	}
 }
 

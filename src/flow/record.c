@@ -272,7 +272,7 @@ static void
 record_emit_flow(Message *message, Exporter *exporter, const Flow *flow)
 {
 	*message_place(message) = *flow;
-	message_emit(message, exporter, 1);
+	message_emit(message, exporter);
 }
 
 void
@@ -307,5 +307,5 @@ record_emit_columns(Message *message, Exporter *exporter, RecordRates *rates,
 									  &columns->flows[i]);
 		}
 	}
-	message_emit(message, exporter, columns->count);
+	message_emit_whole(message, exporter, columns->count);
 }

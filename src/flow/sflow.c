@@ -428,7 +428,7 @@ sflow_decode_flow(const SflowState *state, uint32_t sampling, SflowInterface in,
 	sflow_set_interfaces(state, in, out, flow);
 	sflow_read_flow_records(state, records, count, &sample);
 	*message_place(state->message) = *flow;
-	message_emit(state->message, state->exporter, 1);
+	message_emit(state->message, state->exporter);
 }
 
 /* Format in the upper two bits. */

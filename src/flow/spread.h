@@ -22,7 +22,7 @@ extern void spread_share(const uint64_t *weights, uint32_t count, uint64_t amoun
 /*
  * spread_share() for two parts, as nearly all flows have that lie in more than one
  * interval: what the first one gets.  Where its remainder is r and not 0, the other
- * one's is the rest of the total.
+ * one's is the rest of the total; 0 is less than the total.
  */
 static inline uint64_t
 spread_first_of_two(const uint64_t weights[2], uint64_t amount)
@@ -44,7 +44,7 @@ spread_first_of_two(const uint64_t weights[2], uint64_t amount)
 		share = (uint64_t) (wide / total);
 		remainder = (uint64_t) (wide % total);
 	}
-	return share + (remainder > 0 && remainder >= total - remainder);
+	return share + (remainder >= total - remainder);
 }
 
 #endif							/* LASTFLUSS_SPREAD_H */

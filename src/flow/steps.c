@@ -928,7 +928,9 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 		.present = template->present & ~unwanted,
 		.protocol = template->protocol,
 		.family = template->family,
-		.domain = template->domain
+		.domain = template->domain,
+		.received = columns->received,
+		.exported = clock->export_time
 	};
 	const uint8_t *bytes;
 
@@ -940,7 +942,7 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 	if (!packet_bytes(set, columns->count * stride, &bytes))
 		columns->count = 0;
 	for (uint32_t i = 0; i < columns->count; i++)
-		memcpy(&columns->flows[i], &common, offsetof(Flow, received));
+		memcpy(&columns->flows[i], &common, offsetof(Flow, bytes));
 	for (int i = 0; i < template->step_count; i++)
 	{
 		const TemplateStep *step = &template->steps[i];

@@ -20,6 +20,7 @@ typedef struct StepsColumns
 {
 	Flow	   *flows;			/* room for "count" of them */
 	uint32_t	count;
+	int64_t		received;		/* of all of them */
 	bool		no_addresses;	/* they are not wanted */
 	bool		has_samplers;
 	uint64_t	samplers[FLOW_BATCH];	/* element 48 or 302 of each */
@@ -71,8 +72,7 @@ extern TemplateResult steps_run(const Template *template, const StepsClock *cloc
 /*
  * Takes as many records from the set as are there and as "columns" has flows,
  * of a template of which "columns" is set; then its count says how many.  Fills
- * in all of a flow but received and exported; domain and protocol are the
- * template's.
+ * in all of a flow; domain and protocol are the template's.
  */
 extern void steps_run_columns(const Template *template, const StepsClock *clock, Packet *set,
 							  StepsColumns *columns);

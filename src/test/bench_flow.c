@@ -168,22 +168,35 @@ capture_close(Capture *capture)
  */
 
 static void
+lay(Bench *bench, const Flow *flows, uint32_t count)
+{
+	const IntervalsRecent recent = intervals_recent(bench->intervals);
+
+	bench->laid += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		IntervalsShares shares = intervals_lay_recent(&recent, &flows[i]);
+		IntervalParts parts;
+
+		bench->parts += (shares.newest != 0) + (shares.before != 0);
+		if ((shares.newest | shares.before) != 0)
+			continue;
+		intervals_lay(bench->intervals, &flows[i], &parts);
+		bench->parts += parts.count;
+	}
+}
+
+static void
 take_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Bench	   *bench = context;
 
 	if (bench->stage == STAGE_DECODE)
 		return;
-	bench->laid += count;
-	for (uint32_t i = 0; i < count; i++)
-	{
-		IntervalParts parts;
-
-		intervals_lay(bench->intervals, &flows[i], &parts);
-		bench->parts += parts.count;
-		if (bench->stage == STAGE_SUMS)
-			account_flow(&bench->account, &flows[i], &parts);
-	}
+	if (bench->stage == STAGE_SUMS)
+		account_flows(&bench->account, bench->intervals, flows, count);
+	else
+		lay(bench, flows, count);
 }
 
 static void

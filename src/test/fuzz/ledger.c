@@ -354,8 +354,7 @@ ledger_flow(Ledger *ledger, const FlowAddress *host, const Flow *flow, int64_t n
 	intervals_lay(ledger->intervals, flow, &parts);
 	CHECK(parts.count > 0 && parts.count <= ledger->intervals->open_count + parts.late);
 	account_begin(&ledger->account, host);
-	account_flow(&ledger->account, flow, &parts);
-
+	account_flows(&ledger->account, ledger->intervals, flow, 1);
 }
 
 void

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "account.h"
@@ -796,6 +797,164 @@ test_configure(void **state)
 	assert_counters(fixture, 3, 2, 1, 0, 0);
 }
 
+/*
+ * account_flows() takes a short way where it can: of the same records account_flow()
+ * makes the same.
+ */
+
+#define TWIN_BUFFERS	6
+#define TWIN_ENTRIES	50
+#define TWIN_RECORDS	20000
+#define SECOND			INT64_C(1000000)
+
+static uint64_t random_state;
+
+static uint64_t
+below(uint64_t limit)
+{
+	random_state = random_state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+	return (random_state >> 20) % limit;
+}
+
+/* Few sums reach their ends, unless some numbers are of any magnitude. */
+static uint64_t
+random_number(bool extreme)
+{
+	return !extreme || below(4) != 0 ? below(2000) : (below(UINT64_C(1) << 40) << 24) >> below(64);
+}
+
+static Flow
+random_flow(bool extreme)
+{
+	Flow		record = flow(1 + (uint32_t) below(6), 1 + (uint32_t) below(6));
+
+	record.present |= FLOW_BIT(FLOW_FIRST) | FLOW_BIT(FLOW_LAST);
+	if (below(10) == 0)
+		record.present &= (uint32_t) below(UINT64_C(1) << 32);
+	if (below(4) == 0)
+		record.present |= FLOW_BIT(FLOW_IN_VLAN);
+	if (below(2) == 0)
+		record.present |= FLOW_BIT(FLOW_DIRECTION);
+	record.direction = (uint8_t) below(3);
+	record.in_vlan = below(2) == 0 ? 300 : 301;
+	record.family = (uint8_t) (2 * below(4));
+	record.src_as = (uint32_t) below(12);
+	record.dst_as = (uint32_t) below(12);
+	if (below(2) == 0)
+		record = sampled(record, (uint32_t) below(extreme ? UINT64_C(1) << 32 : 3));
+	record.bytes = random_number(extreme);
+	record.packets = random_number(extreme);
+	record.received = NOW - (int64_t) below(5) * SECOND;
+	record.exported = record.received + 3600 * SECOND;
+	record.last = record.exported + 4 * SECOND - (int64_t) below(below(2) == 0 ? 8 * SECOND : 400 * SECOND);
+	record.first = record.last + SECOND - (int64_t) below(below(2) == 0 ? 2 * SECOND : 400 * SECOND);
+	if (below(2) == 0)
+	{
+		/* on the bounds of intervals, too */
+		record.last -= record.last % SECOND;
+		record.first -= record.first % SECOND;
+	}
+	return record;
+}
+
+static Intervals *
+twin_intervals(const IntervalRule *rule)
+{
+	void	   *memory = aligned_alloc(64, (intervals_size(TWIN_BUFFERS, TWIN_ENTRIES) + 63) / 64 * 64);
+	Intervals  *intervals = intervals_init(memory, TWIN_BUFFERS, TWIN_ENTRIES);
+
+	intervals->rule = *rule;
+	intervals_turn(intervals, NOW, 1);
+	return intervals;
+}
+
+static void
+assert_same_sums(const Intervals *a, const Intervals *b)
+{
+	assert_int_equal(a->open_count, b->open_count);
+	for (uint32_t i = 0; i < a->count; i++)
+	{
+		const Aggregate *one = a->all[i].sums;
+		const Aggregate *other = b->all[i].sums;
+
+		assert_int_equal(aggregate_count(one), aggregate_count(other));
+		assert_memory_equal(aggregate_rows(one), aggregate_rows(other),
+							aggregate_count(one) * sizeof(AggregateRow));
+		assert_int_equal(aggregate_folded(one), aggregate_folded(other));
+		assert_int_equal(aggregate_saturated(one), aggregate_saturated(other));
+	}
+}
+
+static void
+assert_same_account(const Account *a, const Account *b)
+{
+	uint32_t	position = 0;
+	uint32_t	other_position = 0;
+	const SeenInterface *seen;
+
+	assert_memory_equal(&a->records, &b->records, sizeof(*a) - offsetof(Account, records));
+	while ((seen = lru_next(a->seen, &position)) != NULL)
+		assert_memory_equal(seen, lru_next(b->seen, &other_position), sizeof(*seen));
+	assert_null(lru_next(b->seen, &other_position));
+}
+
+static void
+compare_twins(Fixture *one, Fixture *other, const IntervalRule *rule, bool extreme)
+{
+	Intervals  *intervals = twin_intervals(rule);
+	Intervals  *other_intervals = twin_intervals(rule);
+
+	for (int i = 0; i < TWIN_RECORDS; i++)
+	{
+		FlowAddress host = below(20) == 0 ? STRANGER : ROUTER;
+		Flow		record = random_flow(extreme);
+		IntervalParts parts;
+
+		account_begin(&one->account, &host);
+		intervals_lay(intervals, &record, &parts);
+		account_flow(&one->account, &record, &parts);
+		account_begin(&other->account, &host);
+		account_flows(&other->account, other_intervals, &record, 1);
+		if (below(50) == 0)
+		{
+			account_flush(&one->account);
+			account_flush(&other->account);
+		}
+	}
+	account_flush(&one->account);
+	account_flush(&other->account);
+	assert_same_sums(intervals, other_intervals);
+	assert_same_account(&one->account, &other->account);
+	free(intervals);
+	free(other_intervals);
+}
+
+static void
+test_flows(void **state)
+{
+	const IntervalRule rules[] = {
+		{.period = 60,.window = 90}, {.period = 60}, {.period = 60,.window = 90,.by_arrival = true},
+		{.period = 2,.window = 4}
+	};
+
+	(void) state;
+	random_state = (uint64_t) time(NULL);
+	print_message("seed %llu\n", (unsigned long long) random_state);
+	for (size_t i = 0; i < 4 * sizeof(rules) / sizeof(rules[0]); i++)
+	{
+		void	   *one;
+		void	   *other;
+
+		setup(&one);
+		setup(&other);
+		/* with our own AS, and without */
+		((Fixture *) one)->account.own_as = ((Fixture *) other)->account.own_as = i % 2 == 0 ? 0 : 64496;
+		compare_twins(one, other, &rules[i / 4], i / 2 % 2 == 1);
+		teardown(&one);
+		teardown(&other);
+	}
+}
+
 int
 main(void)
 {
@@ -822,7 +981,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_seen_class, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_datagram, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_paths, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_configure, setup, teardown)
+		cmocka_unit_test_setup_teardown(test_configure, setup, teardown),
+		cmocka_unit_test(test_flows)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

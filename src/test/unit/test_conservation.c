@@ -242,7 +242,7 @@ take_record(Round *round)
 	intervals_lay(round->intervals, &flow, &parts);
 	CHECK(round, parts.count > 0);
 	CHECK(round, parts.count <= round->intervals->open_count + parts.late);
-	account_flow(&round->account, &flow, &parts);
+	account_flows(&round->account, round->intervals, &flow, 1);
 }
 
 /*
