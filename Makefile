@@ -34,8 +34,9 @@ PGFILEDESC = "lastfluss - traffic by ASN and interface from NetFlow, IPFIX and s
 LASTFLUSS_VERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" lastfluss.control)
 
 PG_CPPFLAGS = -Isrc -Isrc/flow -DLASTFLUSS_VERSION='"$(LASTFLUSS_VERSION)"'
-SHLIB_LINK = -lyaml
-PG_CFLAGS = -std=gnu11
+# Calls within the library, of which each record takes some, go straight.
+SHLIB_LINK = -lyaml -Wl,-Bsymbolic-functions
+PG_CFLAGS = -std=gnu11 -fno-semantic-interposition
 ifdef WERROR
 # Callbacks have the parameters that the server gives them.
 PG_CFLAGS += -Wextra -Wno-unused-parameter -Werror

@@ -32,9 +32,10 @@
 
 #define RECEIVER_IDLE			10000	/* milliseconds to sleep at the most */
 #define RECEIVER_BATCHES		16	/* of one socket before the others have a turn */
-#define RECEIVER_FEW			32	/* datagrams for which it does not pay to wake up */
-#define RECEIVER_PAUSE			20	/* milliseconds, for more of them to come */
-#define RECEIVER_PAUSE_BUFFER	(256 * 1024)	/* octets of buffer for each of them */
+#define RECEIVER_PAUSE			8	/* milliseconds, for more datagrams to come */
+#define RECEIVER_FEW			32	/* datagrams that show that they are few */
+#define RECEIVER_PAUSE_FEW		20	/* milliseconds then */
+#define RECEIVER_PAUSE_BUFFER	(512 * 1024)	/* octets of buffer for each of them */
 #define RECEIVER_STUCK			1000	/* milliseconds, with no buffer for the next interval */
 
 typedef struct Receiver
@@ -343,25 +344,26 @@ receiver_look(Listener *listener)
 	LWLockRelease(receiver->lock);
 }
 
-/* Reads what is there, up to a limit, and returns how many datagrams that were. */
+/*
+ * Reads what is there, up to a limit, and returns how many datagrams that were; with
+ * "*drained" false where more may be waiting.
+ */
 static int
-receiver_read_socket(Listener *listener)
+receiver_read_socket(Listener *listener, bool *drained)
 {
 	int			total = 0;
+	int			count = socket_batch_capacity();
 
-	for (int i = 0; i < RECEIVER_BATCHES; i++)
+	for (int i = 0; i < RECEIVER_BATCHES && count == socket_batch_capacity(); i++)
 	{
-		int			count = socket_receive(receiver->batch, listener->fd);
-
-		if (count == 0)
-			break;
+		count = socket_receive(receiver->batch, listener->fd);
 		total += count;
-		if (receiver_take_batch(count))
+		if (count > 0 && receiver_take_batch(count))
 			receiver_wake_others();
-		if (count < socket_batch_capacity())
-			break;
 	}
 	receiver_look(listener);
+	if (count == socket_batch_capacity())
+		*drained = false;
 	return total;
 }
 
@@ -396,11 +398,11 @@ receiver_timeout(int64 now)
 	return Max(0, (long) ((until - now + 999) / 1000));
 }
 
-/* So long that the smallest buffer holds a burst of 100,000 datagrams a second. */
+/* Not so long that 100,000 datagrams a second fill half of the smallest buffer. */
 static int
-receiver_pause_length(void)
+receiver_pause_length(int received)
 {
-	int			length = RECEIVER_PAUSE;
+	int			length = received < RECEIVER_FEW ? RECEIVER_PAUSE_FEW : RECEIVER_PAUSE;
 
 	for (int i = 0; i < receiver->listeners.count; i++)
 	{
@@ -412,11 +414,14 @@ receiver_pause_length(void)
 	return length;
 }
 
-/* To be woken by every datagram costs more than to decode it. */
+/*
+ * To be woken by every datagram costs more than to decode it; to let many more of
+ * them gather than the caches hold costs as much.
+ */
 static void
-receiver_pause(void)
+receiver_pause(int received)
 {
-	int			length = receiver_pause_length();
+	int			length = receiver_pause_length(received);
 
 	if (length > 0)
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
@@ -428,6 +433,7 @@ receiver_wait(void)
 {
 	WaitEvent	events[SHARED_MAX_LISTENERS + 2];
 	int			received = 0;
+	bool		drained = true;
 	int			count;
 
 	count = WaitEventSetWait(receiver->events, receiver_timeout(receiver_now()),
@@ -437,10 +443,10 @@ receiver_wait(void)
 		if (events[i].events & WL_LATCH_SET)
 			ResetLatch(MyLatch);
 		if (events[i].events & WL_SOCKET_READABLE)
-			received += receiver_read_socket(events[i].user_data);
+			received += receiver_read_socket(events[i].user_data, &drained);
 	}
-	if (received > 0 && received < RECEIVER_FEW)
-		receiver_pause();
+	if (received > 0 && drained)
+		receiver_pause(received);
 }
 
 /* What is open stays so for the next receiver, unless there will be none. */
