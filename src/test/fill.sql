@@ -153,14 +153,17 @@ WITH record AS (
     FROM (SELECT s.iface, s.ingress, s.remote_asn, s.local_asn, s.family, sum(s.bytes) AS bytes, sum(s.packets) AS packets,
                  sum(sum(s.bytes)) OVER (PARTITION BY s.iface, s.ingress, s.remote_asn) AS remote
           FROM side s GROUP BY 1, 2, 3, 4, 5) g
+), shown AS (
+    -- Who is large in one direction is there in both.
+    SELECT r.*, min(r.place) OVER (PARTITION BY r.iface, r.remote_asn) <= :asns AS large FROM ranked r
 ), span AS (
     -- Seconds, each as long as the traffic then is above the mean.
     SELECT sum(60 * pg_temp.rhythm(g.at)) AS seconds FROM (SELECT min(r."time") AS first, max(r."time") AS last FROM record r) r
     CROSS JOIN LATERAL generate_series(r.first, r.last, interval '1 min') AS g(at)
 )
 SELECT row_number() OVER (ORDER BY k.*) AS pair, k.iface, k.ingress, k.remote_asn, k.local_asn, k.family, k.bytes * 8e0 / s.seconds AS rate, (k.bytes / k.packets)::float8 AS size
-FROM (SELECT r.iface, r.ingress, CASE WHEN r.place <= :asns THEN r.remote_asn END AS remote_asn, r.local_asn, r.family, sum(r.bytes) AS bytes, sum(r.packets) AS packets
-      FROM ranked r GROUP BY 1, 2, 3, 4, 5) k CROSS JOIN span s;
+FROM (SELECT r.iface, r.ingress, CASE WHEN r.large THEN r.remote_asn END AS remote_asn, r.local_asn, r.family, sum(r.bytes) AS bytes, sum(r.packets) AS packets
+      FROM shown r GROUP BY 1, 2, 3, 4, 5) k CROSS JOIN span s;
 \else
 CREATE TEMPORARY TABLE remote AS
 SELECT row_number() OVER (ORDER BY coalesce(array_position(ARRAY[15169, 2906, 20940, 32934, 13335, 16509], a.asn::integer), 99), hashint8(a.asn)) AS rank, a.asn
