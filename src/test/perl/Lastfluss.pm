@@ -20,6 +20,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Socket qw(:all);
 use Test::More;
+use Time::HiRes qw(usleep);
 
 my %taken_ports;
 
@@ -74,7 +75,23 @@ sub becomes
 	my ($self, $query, $expected, $name) = @_;
 	local $Test::Builder::Level = $Test::Builder::Level + 1;
 
-	return ok($self->node->poll_query_until($self->{database}, $query, $expected), $name);
+	return ok($self->poll($query, $expected), $name);
+}
+
+# Whether that comes.  Where the server takes nobody just then, psql may have ended before
+# the query is written to it, of which IPC::Run dies.
+sub poll
+{
+	my ($self, $query, $expected) = @_;
+
+	for my $attempt (1 .. 100)
+	{
+		my $came = eval { $self->node->poll_query_until($self->{database}, $query, $expected) };
+
+		return $came if $@ eq '';
+		die $@ if $@ !~ /Broken pipe/ || $attempt == 100;
+		usleep(100_000);
+	}
 }
 
 # Waits for that, and gives up the test where it does not come.
@@ -82,8 +99,7 @@ sub wait_for
 {
 	my ($self, $query, $expected) = @_;
 
-	$self->node->poll_query_until($self->{database}, $query, $expected)
-	  or die "waited in vain for: $query";
+	$self->poll($query, $expected) or die "waited in vain for: $query";
 	return;
 }
 

@@ -106,8 +106,7 @@ sub end_maintenance
 	select(undef, undef, undef, rand 0.4);
 	kill $how, $pid;
 	Lastfluss::wait_until(sub { !kill 0, $pid }) or die 'maintenance does not end';
-	$collector->node->poll_query_until($collector->{database},
-		q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'lastfluss maintenance'})
+	$collector->poll(q{SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'lastfluss maintenance'})
 	  or die 'maintenance does not come again';
 	return;
 }
