@@ -9,6 +9,8 @@ SELECT lastfluss._slots(v, s, 1, 5) FROM (VALUES (1::float8, 3::bigint), (2, 0),
 -- A wide row goes into all of its slots, and what is not in the range is left out.
 SELECT lastfluss._slots(v, s, w, 4) FROM (VALUES (8::float8, -1::bigint, 4::bigint), (12, 2, 3), (100, 4, 1), (100, -9, 3)) r(v, s, w);
 SELECT lastfluss._slots(v, 0, 1, 3) FROM (VALUES (1::float8)) r(v) WHERE v > 1;
+-- Where the rows do not agree, it is as long as the longest.
+SELECT lastfluss._slots(1, n - 1, 1, n) FROM unnest(ARRAY[2, 6, 1]) n;
 SELECT lastfluss._slots(1, 0, 1, 0);
 SELECT lastfluss._slots(1, 0, 1, -1);
 SELECT lastfluss._slots(1, 0, 1, 9223372036854775807);

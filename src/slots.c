@@ -123,12 +123,14 @@ lastfluss_slots_add(PG_FUNCTION_ARGS)
 		float8		value = PG_GETARG_FLOAT8(1);
 		int64		first = PG_GETARG_INT64(2);
 		int64		width = PG_GETARG_INT64(3);
+		int64		total = PG_GETARG_INT64(4);
 
-		slots->total = PG_GETARG_INT64(4);
-		if (slots->total < 0 || slots->total > SLOTS_MAX)
+		if (total < 0 || total > SLOTS_MAX)
 			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("too many slots of time: " INT64_FORMAT, slots->total),
+							errmsg("too many slots of time: " INT64_FORMAT, total),
 							errhint("Ask for a shorter range.")));
+		/* The array has room for all that is in a slot: it never becomes shorter. */
+		slots->total = Max(slots->total, total);
 		/* Whatever the numbers are, nothing overflows. */
 		if (width < 1 || first <= -width || first >= slots->total)
 			PG_RETURN_POINTER(slots);
