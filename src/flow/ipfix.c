@@ -131,16 +131,15 @@ ipfix_decode_columns(IpfixState *state, Packet set, const Template *template)
 
 	columns.received = state->message->received;
 	columns.no_addresses = state->message->sinks->no_addresses;
-	for (;;)
+	while (packet_left(&set) >= template->record_length)
 	{
 		columns.count = message_room(state->message);
 		columns.flows = message_place(state->message);
 		steps_run_columns(template, &state->clock, &set, &columns);
-		if (columns.count == 0)
-			return count;
 		record_emit_columns(state->message, state->exporter, &state->rates, &columns);
 		count += columns.count;
 	}
+	return count;
 }
 
 /*

@@ -880,6 +880,24 @@ steps_number_column(const TemplateStep *step, const uint8_t *field, size_t strid
 	}
 }
 
+/* As steps_do() does, where no limit is near. */
+static void
+steps_uptime_column(const TemplateStep *step, const uint8_t *field, size_t stride,
+					const StepsClock *clock, StepsColumns *columns)
+{
+	const Flow *const end = columns->flows + columns->count;
+	const size_t member = step->member;
+	const int64_t now = clock->export_time;
+	const uint32_t uptime = clock->uptime;
+
+	for (Flow *flow = columns->flows; flow < end; flow++, field += stride)
+	{
+		int64_t		time = times_from_uptime_near(packet_be32(field), now, uptime);
+
+		memcpy((uint8_t *) flow + member, &time, sizeof(time));
+	}
+}
+
 /*
  * With the op known, the loop has no decision in it, and with all that it reads in
  * variables of its own, nothing to read again.
@@ -898,6 +916,11 @@ steps_do_column(const TemplateStep *step, const uint8_t *field, size_t stride,
 	const size_t member = step->member;
 	const StepsClock now = *clock;
 
+	if (step->op == STEPS_UPTIME && times_uptimes_are_near(clock->export_time))
+	{
+		steps_uptime_column(step, field, stride, clock, columns);
+		return;
+	}
 	switch ((StepsOp) step->op)
 	{
 			STEPS_COLUMN(STEPS_U16);

@@ -8,6 +8,7 @@
 #ifndef LASTFLUSS_TIMES_H
 #define LASTFLUSS_TIMES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* 2283 years. */
@@ -79,6 +80,21 @@ times_from_uptime(uint32_t uptime, int64_t now, uint32_t uptime_now)
 	int64_t		difference = (int32_t) (uptime - uptime_now);
 
 	return times_clamp(times_clamp(now) + difference * 1000);
+}
+
+/* None of them is beyond the limits then, and times_from_uptime_near() is the same. */
+static inline bool
+times_uptimes_are_near(int64_t now)
+{
+	const int64_t most = TIMES_LIMIT + INT64_C(1000) * INT32_MIN;
+
+	return now <= most && now >= -most;
+}
+
+static inline int64_t
+times_from_uptime_near(uint32_t uptime, int64_t now, uint32_t uptime_now)
+{
+	return now + INT64_C(1000) * (int32_t) (uptime - uptime_now);
 }
 
 #endif							/* LASTFLUSS_TIMES_H */

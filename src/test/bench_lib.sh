@@ -55,7 +55,7 @@ wait_statement()
 		BEGIN
 			WHILE NOT coalesce(($1), false) LOOP
 				IF clock_timestamp() > until THEN RAISE 'waited in vain'; END IF;
-				PERFORM pg_sleep(0.05);
+				PERFORM pg_sleep(0.2);
 			END LOOP;
 		END \$\$
 	SQL

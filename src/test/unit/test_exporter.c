@@ -275,6 +275,31 @@ test_times_uptime(void **state)
 					 INT64_C(0x80000000) * 1000);
 }
 
+/* Both ways are the same wherever the shorter one may be taken. */
+static void
+test_times_uptime_near(void **state)
+{
+	const int64_t most = TIMES_LIMIT - INT64_C(0x80000000) * 1000;
+	const int64_t nows[] = {0, INT64_C(1700000000000000), UINT32_MAX * INT64_C(1000000), most, -most};
+	const uint32_t uptimes[] = {0, 1, 0x7fffffff, 0x80000000, 0x80000001, UINT32_MAX};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(nows) / sizeof(nows[0]); i++)
+	{
+		assert_true(times_uptimes_are_near(nows[i]));
+		for (size_t j = 0; j < sizeof(uptimes) / sizeof(uptimes[0]); j++)
+		{
+			for (size_t k = 0; k < sizeof(uptimes) / sizeof(uptimes[0]); k++)
+				assert_int_equal(times_from_uptime_near(uptimes[j], nows[i], uptimes[k]),
+								 times_from_uptime(uptimes[j], nows[i], uptimes[k]));
+		}
+	}
+	assert_false(times_uptimes_are_near(most + 1));
+	assert_false(times_uptimes_are_near(-most - 1));
+	assert_false(times_uptimes_are_near(INT64_MAX));
+	assert_false(times_uptimes_are_near(INT64_MIN));
+}
+
 int
 main(void)
 {
@@ -293,6 +318,7 @@ main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_times_ntp),
 		cmocka_unit_test(test_times_uptime),
+		cmocka_unit_test(test_times_uptime_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
