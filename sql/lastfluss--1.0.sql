@@ -1783,6 +1783,32 @@ CREATE FUNCTION lastfluss._lowest(slots double precision[], n bigint) RETURNS do
 AS 'MODULE_PATHNAME', 'lastfluss_slots_lowest' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION lastfluss._lowest(double precision[], bigint) IS 'the slot with this number, from 1, in ascending order; null is 0';
 
+/* Sums by AS, of which the largest are shown */
+
+CREATE TYPE lastfluss._sums_of_asn AS (asn bigint, apart numeric, others numeric, bytes numeric);
+COMMENT ON TYPE lastfluss._sums_of_asn IS 'an element of lastfluss._largest()';
+
+CREATE FUNCTION lastfluss._largest_add(state internal, asn bigint, apart boolean, bytes bigint, n integer) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_largest_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._largest_add(internal, bigint, boolean, bigint, integer) IS 'part of lastfluss._largest()';
+
+CREATE FUNCTION lastfluss._largest_add(state internal, asn bigint, apart boolean, bytes numeric, n integer) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_largest_add_part' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._largest_add(internal, bigint, boolean, numeric, integer) IS 'part of lastfluss._largest()';
+
+CREATE FUNCTION lastfluss._largest_array(state internal) RETURNS lastfluss._sums_of_asn[]
+AS 'MODULE_PATHNAME', 'lastfluss_largest_array' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._largest_array(internal) IS 'part of lastfluss._largest()';
+
+CREATE AGGREGATE lastfluss._largest(asn bigint, apart boolean, bytes bigint, n integer)
+(SFUNC = lastfluss._largest_add, STYPE = internal, FINALFUNC = lastfluss._largest_array, FINALFUNC_MODIFY = READ_WRITE);
+COMMENT ON AGGREGATE lastfluss._largest(bigint, boolean, bigint, integer) IS
+'the n ASes with the most bytes, in descending order, and last, where there are more, all the others and what has no AS: apart: what is true of that; others: what is false; bytes: all. n: null: all of them';
+
+CREATE AGGREGATE lastfluss._largest(asn bigint, apart boolean, bytes numeric, n integer)
+(SFUNC = lastfluss._largest_add, STYPE = internal, FINALFUNC = lastfluss._largest_array, FINALFUNC_MODIFY = READ_WRITE);
+COMMENT ON AGGREGATE lastfluss._largest(bigint, boolean, numeric, integer) IS 'the same where bytes are parts of rows';
+
 CREATE FUNCTION lastfluss._begins(since interval, from_time timestamptz, until timestamptz) RETURNS timestamptz LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1849,15 +1875,10 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give how many to show.';
     END IF;
     RETURN QUERY EXECUTE format($$
-WITH summed AS (
-    SELECT r.%1$I AS asn, sum(r.bytes) FILTER (WHERE r.ingress) AS ingress, sum(r.bytes) FILTER (WHERE NOT r.ingress) AS egress, sum(r.bytes) AS bytes
-    FROM (%2$s) r GROUP BY 1
-), ranked AS (
-    SELECT s.*, CASE WHEN s.asn IS NOT NULL THEN row_number() OVER (PARTITION BY s.asn IS NULL ORDER BY s.bytes DESC, s.asn) END AS place FROM summed s
-), shown AS (
-    SELECT CASE WHEN place <= $1 THEN place END AS place, CASE WHEN place <= $1 THEN asn END AS asn,
-           coalesce(sum(ingress), 0)::float8 * 8 / $2 AS ingress, coalesce(sum(egress), 0)::float8 * 8 / $2 AS egress, sum(bytes) AS bytes
-    FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
+WITH shown AS (
+    SELECT CASE WHEN l.asn IS NOT NULL THEN l.place END AS place, l.asn, l.ingress::float8 * 8 / $2 AS ingress, l.egress::float8 * 8 / $2 AS egress, l.bytes
+    FROM unnest((SELECT lastfluss._largest(r.%1$I, r.ingress, r.bytes, $1) FROM (%2$s) r)) WITH ORDINALITY l(asn, ingress, egress, bytes, place)
+    WHERE l.bytes > 0
 )
 SELECT place::integer, asn, CASE WHEN place IS NULL THEN 'all the others' ELSE lastfluss._asn_name(asn) END,
        round(ingress), round(egress), lastfluss.units(ingress), lastfluss.units(egress),
@@ -2083,12 +2104,11 @@ BEGIN
     END IF;
 
     EXECUTE format($$
-SELECT ARRAY(SELECT r.remote_asn
-             FROM (SELECT o.iface, o.remote_asn, sum(o.bytes) AS bytes FROM (%s) o
-                   WHERE o.remote_asn > 0 AND o.remote_asn <> 23456 AND o.remote_asn <> $3 GROUP BY 1, 2) r
-             GROUP BY 1 HAVING sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) > 0
-                AND coalesce(sum(r.bytes) FILTER (WHERE r.iface <> ALL ($1)), 0) <= $4 * sum(r.bytes)
-             ORDER BY sum(r.bytes) FILTER (WHERE r.iface = ANY ($1)) DESC, 1 LIMIT $2)$$,
+SELECT ARRAY(SELECT l.asn
+             FROM unnest((SELECT lastfluss._largest(r.remote_asn, r.iface = ANY ($1), r.bytes, NULL) FROM (%s) r
+                          WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3)) l(asn, transit, peering, bytes)
+             WHERE l.transit > 0 AND l.peering <= $4 * l.bytes
+             ORDER BY l.transit DESC, 1 LIMIT $2)$$,
         lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,remote_asn}', grouped => false))
     INTO found USING transits, $2, lastfluss._own_asn(), $5;
 
@@ -2408,6 +2428,10 @@ BEGIN
     IF $2 IS NULL THEN
         RETURN $1;
     END IF;
+    IF 'none' = ANY ($2) AND NOT EXISTS (SELECT FROM lastfluss._graph_interfaces() i WHERE i.role <> ALL ($2)) THEN
+        -- There are no others.
+        RETURN $1;
+    END IF;
     names := ARRAY(SELECT i.name FROM lastfluss._graph_interfaces() i WHERE i.role = ANY ($2) AND ($1 IS NULL OR i.name = ANY ($1)));
     IF 'none' = ANY ($2) THEN
         -- Traffic may be that of interfaces which are not configured any more.
@@ -2613,10 +2637,8 @@ BEGIN
     END IF;
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
-        EXECUTE format('WITH summed AS MATERIALIZED (SELECT r.%1$I AS asn, sum(r.bytes) AS bytes FROM (%2$s) r GROUP BY 1),'
-                       ' list AS MATERIALIZED (SELECT s.asn, s.bytes FROM summed s WHERE s.asn IS NOT NULL ORDER BY s.bytes DESC, s.asn LIMIT $1)'
-                       ' SELECT ARRAY(SELECT l.asn FROM list l ORDER BY l.bytes DESC, l.asn),'
-                       ' (SELECT sum(s.bytes) FROM summed s) > coalesce((SELECT sum(l.bytes) FROM list l), 0)',
+        EXECUTE format('SELECT coalesce(array_agg(l.asn ORDER BY l.place) FILTER (WHERE l.asn IS NOT NULL), ''{}''), coalesce(bool_or(l.bytes > 0) FILTER (WHERE l.asn IS NULL), false)'
+                       ' FROM unnest((SELECT lastfluss._largest(r.%1$I, r.ingress, r.bytes, $1) FROM (%2$s) r)) WITH ORDINALITY l(asn, apart, rest, bytes, place)',
                        columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns, grouped => false))
         INTO top, others USING greatest($10, 0);
         keys := 'SELECT u::text AS key FROM unnest($6) u UNION ALL SELECT NULL WHERE $7';
@@ -2633,9 +2655,10 @@ BEGIN
                         part, lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}', grouped => false), spread);
     END IF;
     IF health IS NOT NULL THEN
-        -- Of each bucket the first row that is found is enough.
+        -- Of each bucket the first row that is found is enough.  The whole range: partitions beside it need no plan.
         running := format('SELECT b.at FROM generate_series($2, $3 - 1, $1) AS b(at) WHERE EXISTS (SELECT FROM %s h'
-                          ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3)))', health);
+                          ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3))'
+                          ' AND h."time" >= to_timestamp(%s) AND h."time" < to_timestamp(%s))', health, first_, last_);
     END IF;
 
     IF p IS NOT NULL THEN
@@ -2685,17 +2708,13 @@ WITH cell AS MATERIALIZED (
     WHERE c.ingress = $4 OR $4 IS NULL
 ), running AS (
     SELECT at FROM cell UNION %5$s
-), drawn AS (
-    SELECT g.at, g.ingress, k.label, g.amount FROM given g JOIN k ON coalesce(k.key, '') = coalesce(g.key, '')
-    UNION ALL
-    -- Who collected and saw nothing has seen 0; where nobody did, there is no value.
-    SELECT b.at, d.ingress, k.label, CASE WHEN n.at IS NOT NULL THEN 0 END
-    FROM generate_series($2, $3 - 1, $1) AS b(at) LEFT JOIN running n ON n.at = b.at
-    CROSS JOIN k CROSS JOIN (VALUES (true), (false)) AS d(ingress)
-    WHERE d.ingress = $4 OR $4 IS NULL
 )
-SELECT to_timestamp(d.at), d.label || CASE WHEN d.ingress THEN ' in' ELSE ' out' END, sum(d.amount)
-FROM drawn d GROUP BY d.at, d.label, d.ingress
+-- Who collected and saw nothing has seen 0; where nobody did, there is no value.
+SELECT to_timestamp(b.at), k.label || CASE WHEN d.ingress THEN ' in' ELSE ' out' END, coalesce(g.amount, CASE WHEN n.at IS NOT NULL THEN 0 END)
+FROM generate_series($2, $3 - 1, $1) AS b(at) LEFT JOIN running n ON n.at = b.at
+CROSS JOIN k CROSS JOIN (VALUES (true), (false)) AS d(ingress)
+LEFT JOIN given g ON g.at = b.at AND g.ingress = d.ingress AND coalesce(g.key, '') = coalesce(k.key, '')
+WHERE d.ingress = $4 OR $4 IS NULL
 ORDER BY 1, 2$$,
         key, rows, whole, amount, running, label, spread, part,
         CASE what WHEN 'packets' THEN format(', sum(r.packets%s) AS packets', part) WHEN 'flows' THEN format(', sum(r.flows%s) AS flows', part)
@@ -2764,16 +2783,10 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give remote asn or local asn.';
     END IF;
     RETURN QUERY EXECUTE format($$
-WITH summed AS (
-    SELECT o.asn, o.bytes_in, o.bytes_out, o.bytes_in + o.bytes_out AS bytes
-    FROM (SELECT r.%1$I AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0) AS bytes_in, coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0) AS bytes_out
-          FROM (%2$s) r GROUP BY 1) o
-), ranked AS (
-    SELECT s.*, CASE WHEN s.asn IS NOT NULL THEN row_number() OVER (PARTITION BY s.asn IS NULL ORDER BY s.bytes DESC, s.asn) END AS place FROM summed s
-), shown AS (
-    SELECT CASE WHEN place <= $1 THEN place END AS place, CASE WHEN place <= $1 THEN asn END AS asn,
-           sum(bytes_in) AS bytes_in, sum(bytes_out) AS bytes_out, sum(bytes) AS bytes
-    FROM ranked GROUP BY 1, 2 HAVING sum(bytes) > 0
+WITH shown AS (
+    SELECT CASE WHEN l.asn IS NOT NULL THEN l.place END AS place, l.asn, l.bytes_in, l.bytes_out, l.bytes_in + l.bytes_out AS bytes
+    FROM unnest((SELECT lastfluss._largest(r.%1$I, r.ingress, r.bytes, $1) FROM (%2$s) r)) WITH ORDINALITY l(asn, bytes_in, bytes_out, bytes, place)
+    WHERE l.bytes_in + l.bytes_out > 0
 )
 SELECT s.place::integer, s.asn, CASE WHEN s.asn IS NULL THEN 'all the others' ELSE lastfluss._asn_name(s.asn) END, lastfluss._asn_country(s.asn),
        s.bytes_in::float8 * 8 / $2, s.bytes_out::float8 * 8 / $2, least(s.bytes_in, 9223372036854775807)::bigint, least(s.bytes_out, 9223372036854775807)::bigint, (s.bytes / sum(s.bytes) OVER ())::float8,
@@ -2841,15 +2854,14 @@ DECLARE
     until_ timestamptz := least($2, to_timestamp(lastfluss._graph_over()));
 BEGIN
     RETURN QUERY EXECUTE format($$
-SELECT (row_number() OVER (ORDER BY s.bytes DESC, s.asn))::integer, s.asn, lastfluss._asn_name(s.asn), lastfluss._graph_asn(NULL, s.asn),
-       s.transit * 8 / $2, (s.bytes - s.transit) * 8 / $2, s.transit / nullif(s.bytes, 0)
-FROM (SELECT r.remote_asn AS asn, sum(r.bytes)::float8 AS bytes, coalesce(sum(r.bytes) FILTER (WHERE i.role = 'transit'), 0)::float8 AS transit
-      FROM (SELECT o.iface, o.remote_asn, sum(o.bytes) AS bytes FROM (%s) o WHERE o.remote_asn > 0 GROUP BY 1, 2) r
-      JOIN lastfluss._graph_interfaces() i ON i.name = r.iface
-      GROUP BY 1 HAVING sum(r.bytes) > 0 ORDER BY 2 DESC, 1 LIMIT $1) s
+SELECT l.place::integer, l.asn, lastfluss._asn_name(l.asn), lastfluss._graph_asn(NULL, l.asn),
+       l.transit::float8 * 8 / $2, (l.bytes::float8 - l.transit::float8) * 8 / $2, l.transit::float8 / nullif(l.bytes::float8, 0)
+FROM unnest((SELECT lastfluss._largest(r.remote_asn, r.iface = ANY ($3), r.bytes, $1) FROM (%s) r WHERE r.remote_asn > 0))
+     WITH ORDINALITY l(asn, transit, peering, bytes, place)
+WHERE l.asn IS NOT NULL AND l.bytes > 0
 ORDER BY 1$$,
         lastfluss._graph_rows($1, until_, lastfluss._graph_names(NULL, '{transit,ixp,pni}', $1, until_), by_columns => '{iface,remote_asn}'))
-    USING greatest($3, 0), extract(epoch FROM until_ - $1)::float8;
+    USING greatest($3, 0), extract(epoch FROM until_ - $1)::float8, ARRAY(SELECT i.name FROM lastfluss._graph_interfaces() i WHERE i.role = 'transit');
 END;
 $_$;
 COMMENT ON FUNCTION lastfluss.graph_peering(timestamptz, timestamptz, integer) IS
