@@ -1775,6 +1775,19 @@ CREATE AGGREGATE lastfluss._peak(value double precision, "time" timestamptz)
 (SFUNC = lastfluss._peak_add, STYPE = internal, SSPACE = 64, FINALFUNC = lastfluss._peak_max);
 COMMENT ON AGGREGATE lastfluss._peak(double precision, timestamptz) IS 'the largest sum of rows of the same time';
 
+CREATE FUNCTION lastfluss._peaks_add(state internal, value double precision, "time" timestamptz, first bigint, step bigint, buckets bigint) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_peaks_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._peaks_add(internal, double precision, timestamptz, bigint, bigint, bigint) IS 'part of lastfluss._peaks()';
+
+CREATE FUNCTION lastfluss._peaks_array(state internal) RETURNS double precision[]
+AS 'MODULE_PATHNAME', 'lastfluss_peaks_array' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._peaks_array(internal) IS 'part of lastfluss._peaks()';
+
+CREATE AGGREGATE lastfluss._peaks(value double precision, "time" timestamptz, first bigint, step bigint, buckets bigint)
+(SFUNC = lastfluss._peaks_add, STYPE = internal, SSPACE = 512, FINALFUNC = lastfluss._peaks_array);
+COMMENT ON AGGREGATE lastfluss._peaks(double precision, timestamptz, bigint, bigint, bigint) IS
+'an array of so many buckets, of which the first begins at that second since 1970, and each is so many seconds long: the largest sum of rows of the same time in it. A null value is 0, a bucket without rows null';
+
 CREATE FUNCTION lastfluss._less(slots double precision[], part double precision[]) RETURNS double precision[]
 AS 'MODULE_PATHNAME', 'lastfluss_slots_less' LANGUAGE C IMMUTABLE PARALLEL SAFE;
 COMMENT ON FUNCTION lastfluss._less(double precision[], double precision[]) IS 'what is left of each slot; null is 0, and no array none';
@@ -2087,6 +2100,7 @@ DECLARE
     slot      bigint := lastfluss._step(NULL, CASE WHEN $4 - begins > interval '8 days' THEN interval '1 hour' ELSE '5 min' END);
     transits  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE 'transit' = ANY (i.roles));
     peerings  text[] := ARRAY(SELECT i.name FROM lastfluss._interfaces() i WHERE i.roles && '{ixp,pni}' AND 'transit' <> ALL (i.roles));
+    candidates lastfluss._sums_of_asn[];
     found     bigint[];
 BEGIN
     IF $2 IS NULL OR $2 < 0 THEN
@@ -2103,18 +2117,21 @@ BEGIN
         RETURN;
     END IF;
 
+    -- Apart: what came in through transit, or went out; the rest is peering.
     EXECUTE format($$
-SELECT ARRAY(SELECT l.asn
-             FROM unnest((SELECT lastfluss._largest(r.remote_asn, r.iface = ANY ($1), r.bytes, NULL) FROM (%s) r
-                          WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3)) l(asn, transit, peering, bytes)
-             WHERE l.transit > 0 AND l.peering <= $4 * l.bytes
-             ORDER BY l.transit DESC, 1 LIMIT $2)$$,
-        lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,remote_asn}', grouped => false))
-    INTO found USING transits, $2, lastfluss._own_asn(), $5;
+SELECT ARRAY(SELECT l
+             FROM unnest((SELECT lastfluss._largest(r.remote_asn, CASE WHEN r.iface = ANY ($1) THEN coalesce(r.ingress, false) END, r.bytes, NULL) FROM (%s) r
+                          WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3)) l
+             WHERE l.apart + l.others > 0 AND l.bytes - l.apart - l.others <= $4 * l.bytes
+             ORDER BY l.apart + l.others DESC, l.asn LIMIT $2)$$,
+        lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,ingress,remote_asn}', grouped => false))
+    INTO candidates USING transits, $2, lastfluss._own_asn(), $5;
+    found := ARRAY(SELECT c.asn FROM unnest(candidates) c);
 
     RETURN QUERY EXECUTE format($$
 WITH RECURSIVE candidate AS (
-    SELECT asn, place::integer FROM unnest($1) WITH ORDINALITY c(asn, place)
+    SELECT c.asn, c.place::integer, c.apart::float8 * 8 / $2 AS ingress, c.others::float8 * 8 / $2 AS egress, c.apart + c.others AS bytes
+    FROM unnest($1) WITH ORDINALITY c(asn, apart, others, bytes, place)
 ), total AS MATERIALIZED (
     SELECT d.ingress, t.slots
     FROM (VALUES (true), (false)) d(ingress)
@@ -2135,22 +2152,17 @@ WITH RECURSIVE candidate AS (
     FROM lowered l JOIN total t ON t.ingress = l.ingress CROSS JOIN (SELECT ceil(0.95::float8 * $5)::bigint AS n) n WHERE l.place > 0
 ), billed AS (
     SELECT asn, place, max(bits) AS bits, max(alone) AS alone, max(together) AS together FROM direction GROUP BY 1, 2
-), meant AS (
-    SELECT r.remote_asn AS asn, coalesce(sum(r.bytes) FILTER (WHERE r.ingress), 0)::float8 * 8 / $2 AS ingress,
-           coalesce(sum(r.bytes) FILTER (WHERE NOT r.ingress), 0)::float8 * 8 / $2 AS egress, sum(r.bytes) AS bytes
-    FROM (%3$s) r GROUP BY 1
 ), everything AS (
-    SELECT sum(r.bytes) AS bytes FROM (%4$s) r
+    SELECT sum(r.bytes) AS bytes FROM (%3$s) r
 )
 SELECT b.place, b.asn, lastfluss._asn_name(b.asn), round(m.ingress), round(m.egress), lastfluss.units(m.ingress), lastfluss.units(m.egress),
        round(100 * m.bytes / e.bytes, 2), round(b.bits), round(b.alone), lastfluss.units(b.bits - b.alone), lastfluss.units(b.bits - b.together),
        lastfluss._bar(m.bytes::float8, (max(m.bytes) OVER ())::float8)
-FROM billed b JOIN meant m USING (asn) CROSS JOIN everything e ORDER BY b.place$$,
+FROM billed b JOIN candidate m USING (asn) CROSS JOIN everything e ORDER BY b.place$$,
         lastfluss._rows(begins, $4, slot, transits, by_columns => '{ingress}', grouped => false),
         lastfluss._rows(begins, $4, slot, transits, found, by_columns => '{ingress,remote_asn}', grouped => false),
-        lastfluss._rows(begins, $4, NULL, transits, found, by_columns => '{ingress,remote_asn}'),
         lastfluss._rows(begins, $4, NULL, transits, by_columns => '{}'))
-    USING found, extract(epoch FROM $4 - begins)::float8, slot,
+    USING candidates, extract(epoch FROM $4 - begins)::float8, slot,
           floor(extract(epoch FROM begins) / slot)::bigint * slot, (ceil(extract(epoch FROM $4) / slot) - floor(extract(epoch FROM begins) / slot))::bigint;
 END;
 $_$;
@@ -2559,6 +2571,8 @@ DECLARE
     whole   text := 'SELECT NULL::bigint AS at, NULL::boolean AS ingress, NULL::numeric AS bytes WHERE false';
     spread  text := 'SELECT date_part(''epoch'', r."time")::bigint AS at';
     part    text := '';
+    cell    text;
+    interfaces text := 'SELECT g.*, concat(g.role, '' · '', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g';
     during  text := 'r."time" >= to_timestamp($2) AND r."time" < to_timestamp($3)';
     running text := 'SELECT NULL::bigint AS at WHERE false';
     health  regclass := lastfluss._health_table();
@@ -2633,7 +2647,7 @@ BEGIN
     IF grain < step_ AND shown IS NOT NULL THEN
         -- Of the other direction it matters only which series it has.
         rows := format('%s UNION ALL SELECT r."time", r.iface, r.ingress, r.family, r.remote_asn, r.local_asn, r.bytes, r.packets, r.flows, NULL::real, r.seconds FROM (%s) r',
-                       rows, lastfluss._rows(begins, $2, step_, names, remotes, locals, NOT shown, by_columns => columns || '{ingress}'));
+                       rows, lastfluss._rows(begins, $2, step_, names, remotes, locals, NOT shown, by_columns => columns || '{ingress}', grouped => false));
     END IF;
     IF $4 LIKE '%asn' THEN
         -- There are many ASes: first the list, then the rows of those; all the others are what is left of the whole.
@@ -2666,7 +2680,7 @@ BEGIN
 WITH series AS MATERIALIZED (
     SELECT r.ingress, %1$s AS key, lastfluss._slots((r.bytes%5$s)::float8, (s.at - $2) / $1, 1, ($3 - $2) / $1) AS slots
     FROM (%2$s) r
-    LEFT JOIN (SELECT g.*, concat(g.role, ' · ', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g) i ON i.name = r.iface
+    LEFT JOIN (%7$s) i ON i.name = r.iface
     CROSS JOIN LATERAL (%4$s) s
     WHERE %6$s
     GROUP BY 1, 2
@@ -2683,31 +2697,39 @@ WITH series AS MATERIALIZED (
 SELECT t.at, $6 || CASE WHEN r.ingress THEN ' in' ELSE ' out' END, greatest(coalesce(lastfluss._lowest(r.slots, r.place), 0) * 8 / $1, 0)
 FROM ranked r CROSS JOIN unnest($7) AS t(at) WHERE r.n > 0
 ORDER BY 1, 2$$,
-            key, rows, running, spread, part, during)
+            key, rows, running, spread, part, during, interfaces)
         USING step_, first_, last_, shown, p, what, ARRAY[$1, least($2, now())];
         RETURN;
     END IF;
 
+    IF what = 'peak' AND NOT coarse.there THEN
+        -- The aggregate has the buckets, which is less work than a group for each of them.
+        cell := format('SELECT $2 + (u.place - 1) * $1 AS at, p.ingress, p.key, NULL::bigint AS speed, NULL::numeric AS bytes, u.peak'
+                       ' FROM (SELECT r.ingress, %1$s AS key, lastfluss._peaks(r.peak, r."time", $2, $1, ($3 - $2 + $1 - 1) / $1) AS peaks'
+                       ' FROM (%2$s) r LEFT JOIN (%3$s) i ON i.name = r.iface WHERE %4$s GROUP BY 1, 2) p'
+                       ' CROSS JOIN LATERAL unnest(p.peaks) WITH ORDINALITY u(peak, place) WHERE u.peak IS NOT NULL',
+                       key, rows, interfaces, during);
+    ELSE
+        cell := format('SELECT s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed, sum(r.bytes%5$s) AS bytes%6$s'
+                       ' FROM (%2$s) r LEFT JOIN (%3$s) i ON i.name = r.iface CROSS JOIN LATERAL (%7$s) s WHERE %4$s GROUP BY 1, 2, 3',
+                       key, rows, interfaces, during, part,
+                       CASE what WHEN 'packets' THEN format(', sum(r.packets%s) AS packets', part) WHEN 'flows' THEN format(', sum(r.flows%s) AS flows', part)
+                                 WHEN 'peak' THEN ', lastfluss._peak(r.peak, r."time") AS peak' ELSE '' END, spread);
+    END IF;
     RETURN QUERY EXECUTE format($$
 WITH cell AS MATERIALIZED (
-    SELECT s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed,
-           sum(r.bytes%8$s) AS bytes%9$s
-    FROM (%2$s) r
-    LEFT JOIN (SELECT g.*, concat(g.role, ' · ', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g) i ON i.name = r.iface
-    CROSS JOIN LATERAL (%7$s) s
-    WHERE %11$s
-    GROUP BY 1, 2, 3
+    %1$s
 ), k AS MATERIALIZED (
-    SELECT k.key, %6$s AS label
-    FROM (%10$s) k
+    SELECT k.key, %2$s AS label
+    FROM (%3$s) k
 ), whole AS (
-    %3$s
+    %4$s
 ), given AS (
-    SELECT c.at, c.ingress, c.key, greatest((%4$s)::float8, 0) AS amount
+    SELECT c.at, c.ingress, c.key, greatest((%5$s)::float8, 0) AS amount
     FROM cell c LEFT JOIN whole w ON w.at = c.at AND w.ingress = c.ingress
     WHERE c.ingress = $4 OR $4 IS NULL
 ), running AS (
-    SELECT at FROM cell UNION %5$s
+    SELECT at FROM cell UNION %6$s
 )
 -- Who collected and saw nothing has seen 0; where nobody did, there is no value.
 SELECT to_timestamp(b.at), k.label || CASE WHEN d.ingress THEN ' in' ELSE ' out' END, coalesce(g.amount, CASE WHEN n.at IS NOT NULL THEN 0 END)
@@ -2716,9 +2738,7 @@ CROSS JOIN k CROSS JOIN (VALUES (true), (false)) AS d(ingress)
 LEFT JOIN given g ON g.at = b.at AND g.ingress = d.ingress AND coalesce(g.key, '') = coalesce(k.key, '')
 WHERE d.ingress = $4 OR $4 IS NULL
 ORDER BY 1, 2$$,
-        key, rows, whole, amount, running, label, spread, part,
-        CASE what WHEN 'packets' THEN format(', sum(r.packets%s) AS packets', part) WHEN 'flows' THEN format(', sum(r.flows%s) AS flows', part)
-                  WHEN 'peak' THEN ', lastfluss._peak(r.peak, r."time") AS peak' ELSE '' END, keys, during)
+        cell, label, keys, whole, amount, running)
     USING step_, first_, last_, shown, what, top, others;
 END;
 $_$;
@@ -3083,7 +3103,7 @@ AS $$
 DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_is_among', '_may_read',
-        '_slots', '_peak', '_less', '_lowest', '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
+        '_slots', '_peak', '_peaks', '_largest', '_less', '_lowest', '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
         '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',

@@ -33,3 +33,18 @@ FROM (SELECT array_agg((i * 7919 % 1009)::float8) AS a FROM generate_series(1, 3
 -- Nobody has to be careful with them.
 SELECT lastfluss._lowest('{{1,2},{3,4}}', 1);
 SELECT lastfluss._slots(1, f, w, 2) FROM (VALUES (-9223372036854775808, 9223372036854775807), (9223372036854775807, 1), (0, 0), (1, -9223372036854775808)) r(f, w);
+
+-- The largest sum of a time in each bucket; a null is 0, what is not in the range is left out.
+SELECT lastfluss._peaks(v, to_timestamp(t), 1000, 300, 4)
+FROM (VALUES (5::float8, 1000), (7, 1060), (3, 1000), (NULL, 1120), (NULL, 1300), (-2, 1899), (1, 999), (1, 2200), (1, NULL)) r(v, t);
+SELECT lastfluss._peaks(1, to_timestamp(n), 0, 60, 2) FROM generate_series(119, 0, -1) n;
+SELECT lastfluss._peaks(1, now(), 0, 60, 0), lastfluss._peaks(1, NULL, 0, 60, 1);
+SELECT count(*), bool_and(s.peaks[b.bucket + 1] IS NOT DISTINCT FROM b.peak) AS same
+FROM (SELECT lastfluss._peaks(i % 13, to_timestamp(i * 7919 % 1000), 100, 50, 20) AS peaks FROM generate_series(1, 5000) i) s
+CROSS JOIN (SELECT bucket, max(sum) AS peak
+            FROM generate_series(0, 19) bucket
+            LEFT JOIN (SELECT i * 7919 % 1000 AS at, sum(i % 13)::float8 AS sum FROM generate_series(1, 5000) i GROUP BY 1) t ON t.at >= 100 + bucket * 50 AND t.at < 150 + bucket * 50
+            GROUP BY 1) b;
+SELECT lastfluss._peaks(1, now(), 0, 0, 1);
+SELECT lastfluss._peaks(1, now(), 0, 60, -1);
+SELECT lastfluss._peaks(1, now(), 0, NULL, 1);

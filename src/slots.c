@@ -14,8 +14,12 @@
 #include "fmgr.h"
 #include "utils/array.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #define SLOTS_MAX	((int64) (MaxAllocSize / sizeof(Datum)))
+
+/* Of times, in seconds since 1970 */
+#define SLOTS_EPOCH	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
 #define ST_SORT slots_sort
 #define ST_ELEMENT_TYPE float8
@@ -33,6 +37,8 @@ typedef struct Slot
 typedef struct Slots
 {
 	int64		total;			/* numbered from 0; only of arrays */
+	int64		first;			/* where the first bucket of peaks begins, and how long they are */
+	int64		step;
 	int			count;
 	int			room;
 	Slot	   *slots;			/* in ascending order */
@@ -42,6 +48,8 @@ PG_FUNCTION_INFO_V1(lastfluss_slots_add);
 PG_FUNCTION_INFO_V1(lastfluss_slots_array);
 PG_FUNCTION_INFO_V1(lastfluss_peak_add);
 PG_FUNCTION_INFO_V1(lastfluss_peak_max);
+PG_FUNCTION_INFO_V1(lastfluss_peaks_add);
+PG_FUNCTION_INFO_V1(lastfluss_peaks_array);
 PG_FUNCTION_INFO_V1(lastfluss_slots_less);
 PG_FUNCTION_INFO_V1(lastfluss_slots_lowest);
 
@@ -109,6 +117,15 @@ slots_state(FunctionCallInfo fcinfo)
 	return slots;
 }
 
+static void
+slots_check_total(int64 total)
+{
+	if (total < 0 || total > SLOTS_MAX)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("too many slots of time: " INT64_FORMAT, total),
+						errhint("Ask for a shorter range.")));
+}
+
 /*
  * lastfluss._slots(value, slot, width, slots): the row's value goes into "width" slots
  * from "slot" on, an equal part into each; what is not in 0 .. slots - 1 is left out.
@@ -125,10 +142,7 @@ lastfluss_slots_add(PG_FUNCTION_ARGS)
 		int64		width = PG_GETARG_INT64(3);
 		int64		total = PG_GETARG_INT64(4);
 
-		if (total < 0 || total > SLOTS_MAX)
-			ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-							errmsg("too many slots of time: " INT64_FORMAT, total),
-							errhint("Ask for a shorter range.")));
+		slots_check_total(total);
 		/* The array has room for all that is in a slot: it never becomes shorter. */
 		slots->total = Max(slots->total, total);
 		/* Whatever the numbers are, nothing overflows. */
@@ -186,6 +200,58 @@ lastfluss_peak_max(PG_FUNCTION_ARGS)
 	for (int i = 1; i < slots->count; i++)
 		peak = Max(peak, slots->slots[i].sum);
 	PG_RETURN_FLOAT8(peak);
+}
+
+/*
+ * lastfluss._peaks(value, time, first, step, buckets): as _peak(), of each bucket of so
+ * many seconds, the first of which begins there, in seconds since 1970.  Null is 0.
+ */
+Datum
+lastfluss_peaks_add(PG_FUNCTION_ARGS)
+{
+	Slots	   *slots = slots_state(fcinfo);
+
+	if (slots->step == 0)
+	{
+		if (PG_ARGISNULL(3) || PG_ARGISNULL(4) || PG_ARGISNULL(5) || PG_GETARG_INT64(4) <= 0)
+			elog(ERROR, "peaks need buckets");
+		slots_check_total(PG_GETARG_INT64(5));
+		slots->first = (PG_GETARG_INT64(3) - SLOTS_EPOCH) * USECS_PER_SEC;
+		slots->step = PG_GETARG_INT64(4) * USECS_PER_SEC;
+		slots->total = PG_GETARG_INT64(5);
+	}
+	if (!PG_ARGISNULL(2))
+		slots_put(slots, PG_GETARG_INT64(2), PG_ARGISNULL(1) ? 0 : PG_GETARG_FLOAT8(1));
+	PG_RETURN_POINTER(slots);
+}
+
+Datum
+lastfluss_peaks_array(PG_FUNCTION_ARGS)
+{
+	const Slots *slots = PG_ARGISNULL(0) ? NULL : (Slots *) PG_GETARG_POINTER(0);
+	int			total;
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (slots == NULL || slots->total == 0)
+		PG_RETURN_NULL();
+	total = (int) slots->total;
+	values = palloc0(total * sizeof(Datum));
+	nulls = palloc(total * sizeof(bool));
+	memset(nulls, true, total * sizeof(bool));
+	for (int i = 0; i < slots->count; i++)
+	{
+		const Slot *slot = &slots->slots[i];
+		int64		bucket = slot->at < slots->first ? -1 : (slot->at - slots->first) / slots->step;
+
+		if (bucket < 0 || bucket >= total)
+			continue;
+		if (nulls[bucket] || DatumGetFloat8(values[bucket]) < slot->sum)
+			values[bucket] = Float8GetDatum(slot->sum);
+		nulls[bucket] = false;
+	}
+	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &total, &(int) {1},
+											 FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
 /* What is in an array; those that are null, or behind its end, are 0. */
