@@ -1425,7 +1425,8 @@ BEGIN
           FROM (VALUES ('1w', 604800), ('8w', 4838400)) w(name, step) CROSS JOIN (VALUES ('remote'), ('local')) a(asn))
          n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
-    JOIN pg_class c ON c.oid = r.relation
+    -- One by one: there may be thousands of relations.
+    CROSS JOIN LATERAL (SELECT p.oid FROM pg_class p WHERE p.oid = r.relation OFFSET 0) c
     CROSS JOIN LATERAL (SELECT int8multirange(int8range(extract(epoch FROM greatest(r.complete_from, r.kept_from))::bigint,
                                                         greatest(extract(epoch FROM r.complete_until), extract(epoch FROM greatest(r.complete_from, r.kept_from)))::bigint)) AS kept) k
     -- Buckets that rows have reached since they were summed up.
@@ -1499,7 +1500,8 @@ AS $$
     -- For one value an equality, which indexes and estimates know best.
     SELECT CASE WHEN $2 IS NULL THEN ''
                 WHEN cardinality($2) = 1 AND $2[array_lower($2, 1)] IS NOT NULL THEN format(' AND %s = %L', $1, $2[array_lower($2, 1)])
-                ELSE format(' AND (%s = ANY (%L)%s)', $1, $2, CASE WHEN array_position($2, NULL) IS NOT NULL THEN format(' OR %s IS NULL', $1) END) END;
+                -- From nine values on the server hashes them; before, it compares each row with one after the other.
+                ELSE format(' AND (%s = ANY (%L)%s)', $1, CASE WHEN cardinality($2) BETWEEN 5 AND 8 THEN $2 || array_fill($2[array_lower($2, 1)], ARRAY[9 - cardinality($2)]) ELSE $2 END, CASE WHEN array_position($2, NULL) IS NOT NULL THEN format(' OR %s IS NULL', $1) END) END;
 $$;
 COMMENT ON FUNCTION lastfluss._is_among(text, anyarray) IS
 'a condition for a statement: the value is in the list, in which null stands for null; without a list no condition';
@@ -1762,6 +1764,15 @@ CREATE AGGREGATE lastfluss._slots(value double precision, slot bigint, width big
 (SFUNC = lastfluss._slots_add, STYPE = internal, SSPACE = 512, FINALFUNC = lastfluss._slots_array);
 COMMENT ON AGGREGATE lastfluss._slots(double precision, bigint, bigint, bigint) IS
 'an array of so many slots of time, the sum of each; a row''s value goes into slots from this one on (the first is 0), as many as it is wide, an equal part into each. Null: no row has reached it';
+
+CREATE FUNCTION lastfluss._slots_add(state internal, value double precision, "time" timestamptz, seconds bigint, first bigint, step bigint, slots bigint) RETURNS internal
+AS 'MODULE_PATHNAME', 'lastfluss_slots_add_time' LANGUAGE C IMMUTABLE PARALLEL SAFE;
+COMMENT ON FUNCTION lastfluss._slots_add(internal, double precision, timestamptz, bigint, bigint, bigint, bigint) IS 'part of lastfluss._slots()';
+
+CREATE AGGREGATE lastfluss._slots(value double precision, "time" timestamptz, seconds bigint, first bigint, step bigint, slots bigint)
+(SFUNC = lastfluss._slots_add, STYPE = internal, SSPACE = 512, FINALFUNC = lastfluss._slots_array);
+COMMENT ON AGGREGATE lastfluss._slots(double precision, timestamptz, bigint, bigint, bigint, bigint) IS
+'the same for a row of this time that stands for so many seconds; the first slot begins at that second since 1970, and each is "step" seconds long';
 
 CREATE FUNCTION lastfluss._peak_add(state internal, value double precision, "time" timestamptz) RETURNS internal
 AS 'MODULE_PATHNAME', 'lastfluss_peak_add' LANGUAGE C IMMUTABLE PARALLEL SAFE;
@@ -2048,7 +2059,7 @@ BEGIN
     RETURN QUERY EXECUTE format($$
 WITH counted AS MATERIALIZED (
     SELECT r.iface, r.ingress, max(r.seconds) AS seconds,
-           lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $6) / $1, greatest(r.seconds / $1, 1), $2) AS slots
+           lastfluss._slots(r.bytes::float8, r."time", r.seconds, $6, $1, $2) AS slots
     FROM (%s) r GROUP BY 1, 2
 ), side AS (
     SELECT i.iface, d.ingress
@@ -2135,10 +2146,10 @@ WITH RECURSIVE candidate AS (
 ), total AS MATERIALIZED (
     SELECT d.ingress, t.slots
     FROM (VALUES (true), (false)) d(ingress)
-    LEFT JOIN (SELECT r.ingress, lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $4) / $3, greatest(r.seconds / $3, 1), $5) AS slots
+    LEFT JOIN (SELECT r.ingress, lastfluss._slots(r.bytes::float8, r."time", r.seconds, $4, $3, $5) AS slots
                FROM (%1$s) r GROUP BY 1) t USING (ingress)
 ), part AS MATERIALIZED (
-    SELECT r.ingress, r.remote_asn AS asn, lastfluss._slots(r.bytes::float8, (date_part('epoch', r."time")::bigint - $4) / $3, greatest(r.seconds / $3, 1), $5) AS slots
+    SELECT r.ingress, r.remote_asn AS asn, lastfluss._slots(r.bytes::float8, r."time", r.seconds, $4, $3, $5) AS slots
     FROM (%2$s) r GROUP BY 1, 2
 ), lowered AS (
     SELECT NULL::bigint AS asn, 0 AS place, t.ingress, t.slots AS alone, t.slots AS together FROM total t

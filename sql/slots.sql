@@ -21,6 +21,11 @@ JOIN (SELECT k, slot, sum(i)::float8 AS sum
       FROM generate_series(0, 999) slot CROSS JOIN generate_series(1, 2) k
       LEFT JOIN generate_series(1, 5000) i ON i * 7919 % 1000 = slot AND i % k = 0 GROUP BY 1, 2) g USING (k);
 
+-- By time: a row that begins before the range reaches into it, and one that is shorter than a slot is one of its sum.
+SELECT lastfluss._slots(v, to_timestamp(t), s, 1200, 300, 4)
+FROM (VALUES (8::float8, 600, 1200), (1, 1200, 60), (2, 1260, 60), (4, 1499.4, 60), (16, 1499.6, 60), (100, 2400, 300), (NULL, 1800, 300), (32, 2100, 600)) r(v, t, s);
+SELECT lastfluss._slots(1, to_timestamp(0), 60, 0, 0, 1);
+
 -- The largest sum of a time.
 SELECT lastfluss._peak(v, t) FROM (VALUES (5::float8, '2024-03-01'::timestamptz), (7, '2024-03-02'), (3, '2024-03-01'), (NULL, '2024-03-02')) r(v, t);
 SELECT lastfluss._peak(-5, '2024-03-01'), lastfluss._peak(NULL, '2024-03-01'), lastfluss._peak(1, NULL);

@@ -10,6 +10,8 @@
  */
 #include "postgres.h"
 
+#include <math.h>
+
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "utils/array.h"
@@ -45,6 +47,7 @@ typedef struct Slots
 } Slots;
 
 PG_FUNCTION_INFO_V1(lastfluss_slots_add);
+PG_FUNCTION_INFO_V1(lastfluss_slots_add_time);
 PG_FUNCTION_INFO_V1(lastfluss_slots_array);
 PG_FUNCTION_INFO_V1(lastfluss_peak_add);
 PG_FUNCTION_INFO_V1(lastfluss_peak_max);
@@ -126,30 +129,50 @@ slots_check_total(int64 total)
 						errhint("Ask for a shorter range.")));
 }
 
-/*
- * lastfluss._slots(value, slot, width, slots): the row's value goes into "width" slots
- * from "slot" on, an equal part into each; what is not in 0 .. slots - 1 is left out.
- */
+/* An equal part of the value into each of "width" slots; what is not in 0 .. total - 1 is left out. */
+static void
+slots_spread(Slots *slots, float8 value, int64 first, int64 width, int64 total)
+{
+	slots_check_total(total);
+	/* The array has room for all that is in a slot: it never becomes shorter. */
+	slots->total = Max(slots->total, total);
+	/* Whatever the numbers are, nothing overflows. */
+	if (width < 1 || first <= -width || first >= slots->total)
+		return;
+	for (int64 i = first < 0 ? -first : 0; i < width && first + i < slots->total; i++)
+		slots_put(slots, first + i, value / width);
+}
+
+/* lastfluss._slots(value, slot, width, slots) */
 Datum
 lastfluss_slots_add(PG_FUNCTION_ARGS)
 {
 	Slots	   *slots = slots_state(fcinfo);
 
 	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4))
-	{
-		float8		value = PG_GETARG_FLOAT8(1);
-		int64		first = PG_GETARG_INT64(2);
-		int64		width = PG_GETARG_INT64(3);
-		int64		total = PG_GETARG_INT64(4);
+		slots_spread(slots, PG_GETARG_FLOAT8(1), PG_GETARG_INT64(2), PG_GETARG_INT64(3), PG_GETARG_INT64(4));
+	PG_RETURN_POINTER(slots);
+}
 
-		slots_check_total(total);
-		/* The array has room for all that is in a slot: it never becomes shorter. */
-		slots->total = Max(slots->total, total);
-		/* Whatever the numbers are, nothing overflows. */
-		if (width < 1 || first <= -width || first >= slots->total)
-			PG_RETURN_POINTER(slots);
-		for (int64 i = first < 0 ? -first : 0; i < width && first + i < slots->total; i++)
-			slots_put(slots, first + i, value / width);
+/*
+ * lastfluss._slots(value, time, seconds, first, step, slots): the row's value goes into
+ * the slots that it stands for, which are so many seconds long; the first begins there,
+ * in seconds since 1970.
+ */
+Datum
+lastfluss_slots_add_time(PG_FUNCTION_ARGS)
+{
+	Slots	   *slots = slots_state(fcinfo);
+
+	if (!PG_ARGISNULL(1) && !PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4) && !PG_ARGISNULL(5) && !PG_ARGISNULL(6))
+	{
+		float8		at = rint((PG_GETARG_TIMESTAMPTZ(2) + SLOTS_EPOCH * USECS_PER_SEC) / 1000000.0);
+		int64		step = PG_GETARG_INT64(5);
+
+		if (step <= 0)
+			elog(ERROR, "slots need a length");
+		slots_spread(slots, PG_GETARG_FLOAT8(1), ((int64) at - PG_GETARG_INT64(4)) / step,
+					 Max(PG_GETARG_INT64(3) / step, 1), PG_GETARG_INT64(6));
 	}
 	PG_RETURN_POINTER(slots);
 }
