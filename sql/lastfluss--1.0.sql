@@ -691,6 +691,10 @@ BEGIN
     ELSIF lastfluss._is_hypertable($1) THEN
         obstacle := format('table %s is a hypertable already', $1);
         RETURN;
+    ELSIF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        obstacle := 'where Citus is installed, no table is moved';
+        advice := 'Rename it, so that lastfluss makes a distributed table, and insert its rows into that; or SELECT create_distributed_table(...) as it is.';
+        RETURN;
     ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
         obstacle := format('%s is no plain table', $1);
         advice := 'Only a table without partitions, parents and children can be moved.';
@@ -863,6 +867,13 @@ BEGIN
         packets := 'packets';
     END IF;
     rows := format('SELECT "time", iface, ingress, %s AS bytes, %s AS packets FROM %s', bytes, coalesce(packets, 'NULL::bigint'), traffic);
+    IF lastfluss._is_distributed(traffic) THEN
+        rows := lastfluss._citus_rows(traffic, format($$
+SELECT "time", iface, ingress, sum(bytes) AS bytes, CASE WHEN count(packets) = count(*) THEN sum(packets) END AS packets
+FROM (%s WHERE "time" >= %L AND "time" < %L) r GROUP BY 1, 2, 3$$,
+            replace(rows, '$3', period::text), now() - $1, now() - make_interval(secs => window_ + period)),
+            '"time" timestamptz, iface text, ingress boolean, bytes numeric, packets numeric');
+    END IF;
     -- What the shared memory holds belongs to the collector's database.
     SELECT s.state NOT IN ('not preloaded', 'other database') INTO own FROM lastfluss.status s;
     IF own THEN
@@ -1635,9 +1646,11 @@ DECLARE
     names   text[] := ARRAY['iface', 'ingress', 'family', 'remote_asn', 'local_asn'];
     types   text[] := ARRAY['text', 'boolean', 'smallint', 'bigint', 'bigint'];
     wanted  text[] := coalesce($9, names);
+    -- On Citus the nodes sum up, rather than send all rows to whoever asks.
+    summing CONSTANT boolean := $11 OR to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
     -- The largest number, rather than an error for ever, where somebody sent nonsense.
-    capped  CONSTANT text := CASE WHEN $11 THEN 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END' ELSE '%1$s' END;
-    summed  CONSTANT text := CASE WHEN $11 THEN 'sum(%s)' ELSE '%s' END;
+    capped  CONSTANT text := CASE WHEN summing THEN 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END' ELSE '%1$s' END;
+    summed  CONSTANT text := CASE WHEN summing THEN 'sum(%s)' ELSE '%s' END;
     column_ text;
     shown   text;
     filter  text;
@@ -1645,6 +1658,7 @@ DECLARE
     bytes   text;
     peak    text;
     period  bigint;
+    part    text;
     parts   text[];
     needed  text[] := wanted || CASE WHEN $5 IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END
                              || CASE WHEN $6 IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END || CASE WHEN $8 IS NOT NULL THEN '{family}' ELSE '{}'::text[] END;
@@ -1686,19 +1700,20 @@ BEGIN
         ELSIF piece.kind IN ('table', 'live') THEN
             peak := format(summed, 'bandwidth::float8');
         ELSIF wanted @> names THEN
-            peak := CASE WHEN $11 THEN 'max(peak)' ELSE 'peak' END;
+            peak := CASE WHEN summing THEN 'max(peak)' ELSE 'peak' END;
         ELSE
             -- Intervals count where they begin: as many as there may be in a bucket, whole.
             period := coalesce(period, (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table'), 60);
             peak := format(summed || '::float8 * 8 / %s', 'bytes', (piece.seconds + period - 1) / period * period);
         END IF;
-        parts := parts || format('SELECT %s AS "time", %s%s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
-                                 ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s%s',
+        part := format('SELECT %s AS "time", %s%s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
+                       ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s%s',
             CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END, shown, format(capped, bytes),
             format(capped, CASE WHEN 'packets' = ANY (piece.columns) THEN 'packets' ELSE 'NULL::bigint' END),
             format(capped, CASE WHEN 'flows' = ANY (piece.columns) THEN 'flows' ELSE 'NULL::bigint' END), peak, piece.seconds,
             piece.relation, piece.begins, piece.ends, filter,
-            CASE WHEN $11 THEN ' GROUP BY ' || coalesce(nullif(substr(groups, 3), ''), '()') || ' HAVING count(*) > 0' ELSE '' END);
+            CASE WHEN summing THEN coalesce(' GROUP BY ' || nullif(substr(groups, 3), ''), '') || ' HAVING count(*) > 0' ELSE '' END);
+        parts := parts || lastfluss._citus_rows(piece.relation, part, '"time" timestamptz, iface text, ingress boolean, family smallint, remote_asn bigint, local_asn bigint, bytes bigint, packets bigint, flows bigint, peak real, seconds integer');
     END LOOP;
     RETURN coalesce(array_to_string(parts, E'\nUNION ALL '),
         'SELECT NULL::timestamptz AS "time", NULL::text AS iface, NULL::boolean AS ingress, NULL::smallint AS family, NULL::bigint AS remote_asn, NULL::bigint AS local_asn, NULL::bigint AS bytes, NULL::bigint AS packets, NULL::bigint AS flows, NULL::real AS peak, NULL::bigint AS seconds WHERE false');
@@ -2932,20 +2947,33 @@ AS $_$
 DECLARE
     step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
     health regclass := lastfluss._health_table();
+    first_ bigint := floor(extract(epoch FROM $1) / step_) * step_;
+    last_  bigint := ceil(extract(epoch FROM least($2, now())));
+    noted  text := format('%s h', health);
+    before text := format('EXISTS (SELECT FROM %s h WHERE h."time" < to_timestamp($2))', health);
+    later  text := format('EXISTS (SELECT FROM %s h WHERE h."time" >= to_timestamp($3))', health);
     period interval := coalesce((SELECT make_interval(secs => s.seconds) FROM lastfluss._sources() s WHERE s.kind = 'table'), '1 min');
 BEGIN
     IF health IS NULL THEN
         RETURN;
     END IF;
+    IF lastfluss._is_distributed(health) THEN
+        noted := format('(%s) h', lastfluss._citus_rows(health,
+            format('SELECT "time", host, lost, dropped, undecoded FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)', health, first_, last_),
+            '"time" timestamptz, host inet, lost bigint, dropped bigint, undecoded bigint'));
+        EXECUTE format('SELECT (min("time") < to_timestamp(%s))::text, (max("time") >= to_timestamp(%s))::text FROM %s', first_, last_, health) INTO before, later;
+        before := coalesce(before, 'false');
+        later := coalesce(later, 'false');
+    END IF;
     RETURN QUERY EXECUTE format($$
 WITH seen AS (
     SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, greatest(sum(h.lost), 0) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
            string_agg(DISTINCT host(h.host), ', ') FILTER (WHERE h.lost > 0 OR h.undecoded > 0) AS hosts
-    FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
+    FROM %1$s WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
 ), noted AS (
-    SELECT CASE WHEN EXISTS (SELECT FROM %1$s h WHERE h."time" < to_timestamp($2)) THEN $2 ELSE (SELECT min(at) FROM seen) END AS first,
-           (SELECT max(at) FROM seen) AS newest, EXISTS (SELECT FROM %1$s h WHERE h."time" >= to_timestamp($3)) AS later,
-           (SELECT max(h."time") FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3)) AS newest_time
+    SELECT CASE WHEN %2$s THEN $2 ELSE (SELECT min(at) FROM seen) END AS first,
+           (SELECT max(at) FROM seen) AS newest, %3$s AS later,
+           (SELECT max(h."time") FROM %1$s WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3)) AS newest_time
 ), bounds AS (
     -- What is behind the newest interval may be on its way, until it is late, or the collector was started after it.
     SELECT n.first, CASE WHEN n.later THEN $3 - 1
@@ -2965,8 +2993,8 @@ SELECT to_timestamp(min(at)), least(to_timestamp(max(at) + $1), now()),
                  ELSE concat_ws(', ', nullif(sum(lost), 0) || ' lost', nullif(sum(dropped), 0) || ' dropped by the kernel', nullif(sum(undecoded), 0) || ' not decoded')
                       || coalesce(' (' || (SELECT string_agg(DISTINCT x, ', ') FROM unnest(array_agg(hosts)) x) || ')', '') END,
        kind
-FROM island GROUP BY kind, island ORDER BY 1$$, health)
-    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint, period,
+FROM island GROUP BY kind, island ORDER BY 1$$, noted, before, later)
+    USING step_, first_, last_, period,
         lastfluss._silent_until(), lastfluss._over();
 END;
 $_$;
@@ -3072,7 +3100,7 @@ DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_is_among', '_may_read',
         '_slots', '_peak', '_less', '_lowest', '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
-        '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
+        '_is_distributed', '_citus_query', '_citus_rows', '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',
         '_silent_until', 'losses', '_shade', '_dashboard_panel', 'dashboard'];
@@ -3626,6 +3654,66 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'lastfluss_replay' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss.replay(bytea) IS
 'writes a capture file into traffic, as if its datagrams had arrived at the times that it holds; needs the right to INSERT there. So the intervals of the setting window before its first datagram are open as well, and flows that had begun are spread over them; what lies further back is late and counts in the oldest of them: where routers report flows of half an hour, set window to that, or the first interval of a capture has too much';
+
+/* Citus */
+
+CREATE FUNCTION lastfluss._citus_make_partition(relation regclass, "time" timestamptz) RETURNS void
+AS 'MODULE_PATHNAME', 'lastfluss_citus_make_partition' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss._citus_make_partition(regclass, timestamptz) IS 'on the coordinator of a Citus cluster, for its other nodes: makes the partition for this time';
+
+CREATE FUNCTION lastfluss._is_distributed(relation regclass) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found boolean := false;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1)' INTO found USING $1;
+    END IF;
+    RETURN found;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_distributed(regclass) IS 'is it a table of Citus?';
+
+CREATE FUNCTION lastfluss._citus_query(query text) RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY EXECUTE $1;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_query(text) IS 'the rows of a query that Citus plans by itself, whatever the query is that they are needed in';
+
+CREATE FUNCTION lastfluss._citus_rows(relation regclass, query text, columns text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN lastfluss._is_distributed($1) THEN format('SELECT * FROM lastfluss._citus_query(%L) AS q(%s)', $2, $3) ELSE $2 END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_rows(regclass, text, text) IS
+'a query of this table, which has these columns, so that it can be part of any other: shards are summed up on their nodes, in parallel, and Citus sees nothing of the other';
+
+CREATE FUNCTION lastfluss._citus_share() RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['interface', 'setting', 'asn', 'prefix', 'counters', '_rollup_dirty'] LOOP
+        relation := 'lastfluss.' || relation;
+        CONTINUE WHEN EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = relation::regclass);
+        -- It goes to new nodes by logical replication, which wants to know rows by something.
+        IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation::regclass AND i.indisprimary) THEN
+            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);
+        END IF;
+        -- Our triggers check a row, and tell the collector of the node that the row is on.
+        PERFORM set_config('citus.enable_unsafe_triggers', 'on', true);
+        PERFORM create_reference_table(relation);
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_share() IS 'on the coordinator of a Citus cluster: makes the configuration, and what nodes tell each other, the same on all of them';
 
 /* Checks of the configuration */
 

@@ -27,6 +27,7 @@
 #include "utils/varlena.h"
 
 #include "bulk.h"
+#include "citus.h"
 #include "compat.h"
 #include "lastfluss.h"
 #include "table.h"
@@ -304,7 +305,11 @@ table_lock_piece(Oid table, const TablePiece *piece)
 	TableUser	before;
 
 	table_become(table_lock_for_rows(table), &before);
-	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", piece->name));
+	/* On Citus, who inserts through a table has a lock on no partition of it. */
+	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
+					   on_citus_is_distributed(table)
+					   ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table))
+					   : piece->name));
 	table_become_again(&before);
 }
 

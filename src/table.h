@@ -37,6 +37,7 @@ typedef struct TableLayout
 	const char *comment;
 	const char *first;			/* columns before "time", as CREATE TABLE has them */
 	const char *constraint;		/* behind the last column */
+	const char *distribution;	/* column by whose hash Citus distributes the rows */
 	const char *segments;		/* columns by which a columnstore is split, or NULL */
 	bool		exact_index;	/* of "time": that finds rows, not pages that may have some */
 	const TableColumn *columns;

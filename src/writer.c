@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "citus.h"
 #include "copy.h"
 #include "lastfluss.h"
 #include "prefixes.h"
@@ -640,6 +641,7 @@ writer_follow_config(void)
 static void
 writer_make_tables(void *argument)
 {
+	on_citus_share_tables();
 	(void) traffic_health_open(writer.table, traffic_open(writer.table));
 }
 

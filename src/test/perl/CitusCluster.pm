@@ -1,0 +1,74 @@
+# A Citus cluster on this machine: a coordinator and workers, each a server of its own
+# with a collector (see Lastfluss.pm).
+#
+#   my @nodes = CitusCluster->new('name', 3);    # the coordinator first
+#
+# A node that is told not to join yet is added by CitusCluster::add().
+
+package CitusCluster;
+
+use strict;
+use warnings;
+
+use Lastfluss;
+use Test::More;
+
+my $conf = <<'CONF';
+shared_preload_libraries = 'citus,lastfluss'
+listen_addresses = '127.0.0.1'
+citus.node_conninfo = 'sslmode=prefer'
+citus.shard_count = 4
+citus.recover_2pc_interval = 2s
+wal_level = logical
+max_connections = 60
+fsync = off
+CONF
+
+# Whether Citus is there; a test without it is skipped, unless it has to be there.
+sub skip_without
+{
+	my ($collector) = @_;
+
+	return if $collector->sql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'}) > 0;
+	$collector->stop;
+	die 'Citus is to be there, but is not' if $ENV{LASTFLUSS_TEST_CITUS};
+	plan skip_all => 'Citus is not installed';
+	return;
+}
+
+# A server that may become a node.
+sub node
+{
+	my ($name) = @_;
+	my $collector = Lastfluss->new($name, extension => 0, conf => "listen_addresses = '127.0.0.1'\n");
+
+	skip_without($collector);
+	$collector->node->append_conf('postgresql.conf', $conf);
+	$collector->node->restart;
+	$collector->sql('SET client_min_messages = error; CREATE EXTENSION citus');
+	return $collector;
+}
+
+# Makes it a node of the coordinator's cluster, which has the extension then.
+sub add
+{
+	my ($coordinator, $collector) = @_;
+
+	$coordinator->sql("SELECT citus_add_node('127.0.0.1', " . $collector->node->port . ')');
+	return;
+}
+
+# The number of servers that are told, as a cluster that has the extension.
+sub new
+{
+	my ($class, $name, $count) = @_;
+	my @nodes = map { node("${name}_$_") } 0 .. $count - 1;
+
+	$nodes[0]->sql("SELECT citus_set_coordinator_host('127.0.0.1', " . $nodes[0]->node->port . ')');
+	add($nodes[0], $_) for @nodes[ 1 .. $count - 1 ];
+	$nodes[0]->create_extension;
+	$nodes[0]->wait_for(q{SELECT to_regclass('traffic_1h_local') IS NOT NULL}, 't');
+	return @nodes;
+}
+
+1;
