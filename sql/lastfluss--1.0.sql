@@ -3715,6 +3715,28 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._citus_share() IS 'on the coordinator of a Citus cluster: makes the configuration, and what nodes tell each other, the same on all of them';
 
+CREATE FUNCTION lastfluss.live_nodes(OUT node text, OUT "time" timestamptz, OUT bandwidth real, OUT iface text, OUT ingress boolean,
+    OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint, OUT bytes bigint, OUT packets bigint, OUT flows bigint)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+        RETURN QUERY SELECT 'this server', l."time", l.bandwidth, l.iface, l.ingress, l.remote_asn, l.local_asn, l.family, l.bytes, l.packets, l.flows
+        FROM lastfluss.live l;
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE $$
+SELECT n.nodename || ':' || n.nodeport, l.*
+FROM pg_catalog.run_command_on_all_nodes('SELECT coalesce(json_agg(l), ''[]'') FROM lastfluss.live l', give_warning_for_connection_errors => true) r
+JOIN pg_catalog.pg_dist_node n USING (nodeid)
+CROSS JOIN LATERAL json_to_recordset(CASE WHEN r.success THEN r.result::json ELSE '[]' END) AS l("time" timestamptz, bandwidth real, iface text, ingress boolean,
+    remote_asn bigint, local_asn bigint, family smallint, bytes bigint, packets bigint, flows bigint)$$;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.live_nodes() IS
+'lastfluss.live of all nodes of a Citus cluster, in the same columns and with the node; a warning for one that does not answer. Without Citus, that of this server';
+
 /* Checks of the configuration */
 
 CREATE FUNCTION lastfluss._address(address text) RETURNS inet LANGUAGE plpgsql IMMUTABLE
@@ -3883,4 +3905,5 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
     lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
-    lastfluss._doctor_sites(), lastfluss._is_hypertable(regclass) TO pg_monitor;
+    lastfluss._doctor_sites(), lastfluss._is_hypertable(regclass), lastfluss._is_distributed(regclass),
+    lastfluss._citus_rows(regclass, text, text), lastfluss._citus_query(text) TO pg_monitor;

@@ -20,6 +20,9 @@ citus.node_conninfo = 'sslmode=prefer'
 citus.shard_count = 4
 citus.recover_2pc_interval = 2s
 wal_level = logical
+max_wal_senders = 20
+max_replication_slots = 20
+max_worker_processes = 30
 max_connections = 60
 fsync = off
 CONF
@@ -64,7 +67,9 @@ sub new
 	my ($class, $name, $count) = @_;
 	my @nodes = map { node("${name}_$_") } 0 .. $count - 1;
 
-	$nodes[0]->sql("SELECT citus_set_coordinator_host('127.0.0.1', " . $nodes[0]->node->port . ')');
+	my $address = "'127.0.0.1', " . $nodes[0]->node->port;
+
+	$nodes[0]->sql("SELECT citus_set_coordinator_host($address); SELECT citus_set_node_property($address, 'shouldhaveshards', true)");
 	add($nodes[0], $_) for @nodes[ 1 .. $count - 1 ];
 	$nodes[0]->create_extension;
 	$nodes[0]->wait_for(q{SELECT to_regclass('traffic_1h_local') IS NOT NULL}, 't');

@@ -21,7 +21,7 @@ my $coordinator = $nodes[0];
 #
 is( $coordinator->sql(q{SELECT string_agg(logicalrelid::text, ' ' ORDER BY logicalrelid::text COLLATE "C") FROM pg_dist_partition
 	WHERE partmethod = 'n' AND logicalrelid::text LIKE 'lastfluss.%'}),
-	'lastfluss._rollup_dirty lastfluss.asn lastfluss.interface lastfluss.prefix lastfluss.setting',
+	'lastfluss._rollup_dirty lastfluss.asn lastfluss.counters lastfluss.interface lastfluss.prefix lastfluss.setting',
 	'the configuration is in reference tables');
 is( $coordinator->sql(q{SELECT string_agg(column_to_column_name(logicalrelid, partkey), ' ' ORDER BY logicalrelid::text)
 	FROM pg_dist_partition WHERE logicalrelid IN ('traffic'::regclass, 'traffic_1d'::regclass, 'traffic_5m'::regclass, 'traffic_1h_remote'::regclass)}),
@@ -104,18 +104,30 @@ is( $coordinator->sql(q{SELECT count(DISTINCT nodeport) FROM run_command_on_plac
 is($_->sql(q{SELECT last_error IS NULL FROM lastfluss.status}), 't', 'without an error') for @nodes;
 isnt($coordinator->sql('SELECT count(DISTINCT host) FROM traffic_health'), 0, 'health is there, too');
 
-# A node that dies in the midst of it.
-send_flows(1, 1, 2);
+# A node dies while others write into its shards.  What it had collected itself is
+# written by then: a crash may cost the last seconds of that.
+send_flows(1, 0, 1, 2);
+wait_written($nodes[1]);
 $nodes[1]->node->stop('immediate');
+for my $round (1 .. 30)
+{
+	for my $i (0, 2)
+	{
+		$routers[$i]->send({ in => 1, out => 2, src_as => 64501, dst_as => 65000, bytes => 1000, packets => 1 });
+		$bytes{64501} += 1000;
+	}
+	select(undef, undef, undef, 0.1);
+}
+$coordinator->becomes(q{SELECT last_error IS NOT NULL AND intervals_waiting > 0 FROM lastfluss.status}, 't',
+	'intervals wait when a node has died');
 $nodes[1]->start;
 $nodes[1]->wait_for('SELECT state FROM lastfluss.status', 'collecting');
-my $before = $coordinator->sql(q{SELECT sum(bytes) FROM traffic WHERE ingress});
 $routers[1]->send_template;
 send_flows(2, 0, 1, 2);
 wait_written(@nodes);
 $coordinator->wait_for(q{SELECT bool_and(r.success AND r.result = '0') FROM
 	run_command_on_all_nodes($$SELECT count(*) FROM pg_prepared_xacts$$) r}, 't');
-is(stored($coordinator), expected(), 'the sums are exact when a node has died meanwhile');
+is(stored($coordinator), expected(), 'and the sums are exact when it is there again');
 
 #
 # A node more, and shards moved to it, while flows come.
@@ -147,6 +159,111 @@ is( $coordinator->sql(q{SELECT count(*) > 0 FROM citus_shards WHERE table_name::
 send_flows(2, 0, 1, 2, 3);
 wait_written(@nodes);
 is(stored($_), expected(), 'the sums are exact when shards have moved meanwhile') for @nodes;
+
+#
+# Rollups of days of traffic, by the coordinator alone.
+#
+$coordinator->sql(q{SELECT lastfluss.reset('period')});
+wait_written(@nodes);
+my ($begins, $ends) = (Storage::day(3), Storage::day(2));
+
+$coordinator->sql("SELECT lastfluss._citus_make_partition('traffic', '" . Storage::day($_) . "')") for 1 .. 3;
+$coordinator->sql(q{UPDATE lastfluss.interface SET name = CASE name WHEN 'A' THEN 'Transit' ELSE 'DE-CIX' END, role = CASE name WHEN 'A' THEN 'transit' ELSE 'ixp' END});
+Storage::fill($coordinator, 'traffic', $begins, $ends, 12);
+$nodes[1]->sql(q{INSERT INTO traffic (time, bandwidth, iface, ingress, bytes, packets, flows) VALUES ('} . $begins . q{', 8, 'from a worker', true, 60, 1, 1)});
+# as whoever writes rows of the past notes them, from whichever node
+my $oid = $coordinator->sql(q{SELECT 'traffic'::regclass::oid});
+$nodes[2]->sql("INSERT INTO lastfluss._rollup_dirty
+	SELECT $oid, '5m', t FROM generate_series('$begins'::timestamptz, '$ends'::timestamptz - interval '1 min', '5 min') t");
+Storage::wait_rolled_up($coordinator);
+like(Storage::difference($coordinator, 'traffic', $_), qr/^[1-9]\d* rows, 0 differ$/, "rollups: $_") for qw(5m 1h 1d);
+is( $coordinator->sql(q{SELECT bool_and(s.bytes = t.bytes) FROM (SELECT sum(bytes) AS bytes FROM traffic_1h WHERE iface IS NOT NULL) s,
+	LATERAL (VALUES ((SELECT sum(bytes) FROM traffic_1h_total WHERE iface IS NOT NULL)), ((SELECT sum(bytes) FROM traffic_1h_remote WHERE iface IS NOT NULL)),
+	((SELECT sum(bytes) FROM traffic_1h_local WHERE iface IS NOT NULL))) t(bytes)}), 't', 'so do the sums beside them');
+is($_->sql('SELECT count(*) FROM lastfluss.maintenance'), 0, 'no other node sums up') for @nodes[ 1 .. 3 ];
+
+#
+# Answers: on shards and rollups as on a plain table without these.
+#
+my $range = "from_time => '$begins', until => '$ends'";
+my @ask = (
+	"lastfluss.traffic('$begins', '$ends', '1 hour', live => false)",
+	"lastfluss.traffic('$begins', '$ends', '5 min', iface => '{Transit,NULL}', remote_asn => '{64506,NULL}', family => 4, live => false)",
+	"lastfluss.top_asns($range)",
+	"lastfluss.top_asns($range, role => 'transit', ingress => true, n => 1)",
+	"lastfluss.top_downstream_asns($range)",
+	"lastfluss.asn_report(64506, $range)",
+	"lastfluss.interface_report($range)",
+	"lastfluss.percentile('Transit', '$begins'::date)",
+	"lastfluss.percentile(NULL, '$begins'::date, missing => 'skip')",
+	"lastfluss.peering_candidates($range, tolerance => 1)",
+	"lastfluss.plot('Transit', $range)",
+	"lastfluss.svg('Transit', $range)",
+	"lastfluss.graph('$begins', '$ends', '1 hour')",
+	"lastfluss.graph('$begins', '$ends', '1 hour', 'remote asn', 'in')",
+	"lastfluss.graph('$begins', '$ends', '1 hour', 'role', measure => '95th percentile')",
+	"lastfluss.graph_top('$begins', '$ends', 'remote asn', 10)",
+	"lastfluss.graph_search('645', '$begins', '$ends')",
+	"lastfluss.graph_peering('$begins', '$ends')",
+	"lastfluss.graph_billing('$begins'::date)",
+	"lastfluss.dashboard('interfaces')");
+
+$coordinator->sql('CREATE TABLE plain AS SELECT * FROM traffic');
+for my $function (@ask)
+{
+	my $query = "SELECT coalesce(string_agg(a::text, E'\n' ORDER BY a::text), '') FROM $function a";
+	my $plain = $coordinator->sql("BEGIN; DELETE FROM lastfluss.setting WHERE name = 'table'; INSERT INTO lastfluss.setting VALUES ('table', 'plain');
+		$query; ROLLBACK");
+	my $distributed = $coordinator->sql($query);
+
+	ok($distributed ne '' && $distributed eq $plain, $function)
+	  or diag("distributed:\n$distributed\nplain:\n$plain");
+}
+# The peak of a rollup is that of a bucket, and health has no copy: these only have to come.
+is( $coordinator->sql("SELECT sum(bytes_in), sum(bytes_out) FROM lastfluss.graph_interfaces('$begins', '$ends')"),
+	$coordinator->sql("SELECT sum(bytes) FILTER (WHERE ingress), sum(bytes) FILTER (WHERE NOT ingress) FROM traffic WHERE time >= '$begins' AND time < '$ends'"), 'graph_interfaces()');
+isnt($coordinator->sql("SELECT count(*) FROM lastfluss.graph_health(now() - interval '1 hour', now(), '1 min')"), 0, 'graph_health()');
+is( $coordinator->sql("SELECT tags FROM lastfluss.losses('$begins', '$ends', '1 hour')"), '', 'losses(), before the first of health');
+is( $coordinator->sql(q{SELECT count(*) FROM lastfluss.losses(now() - interval '1 day', now(), '1 hour') WHERE tags = 'loss'}), 0, 'losses()');
+$nodes[1]->sql(q{INSERT INTO lastfluss.counters SELECT '127.0.0.11', 1, t, extract(epoch FROM t) * 1000, 0 FROM generate_series(now() - interval '1 hour', now() - interval '5 min', '5 min') t});
+isnt($coordinator->sql(q{SELECT count(*) FROM lastfluss.counter_check('1 hour')}), 0, 'counter_check()');
+is($coordinator->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE finding LIKE 'could not be looked at%'}), 0, 'doctor()');
+is( $nodes[1]->sql(qq{SELECT string_agg(a::text, ' ') FROM lastfluss.top_asns($range) a}),
+	$coordinator->sql(qq{SELECT string_agg(a::text, ' ') FROM lastfluss.top_asns($range) a}), 'another node answers the same');
+
+#
+# Retention, once.
+#
+my $sums = $coordinator->sql('SELECT sum(bytes), sum(packets), sum(flows) FROM traffic_1d');
+
+$coordinator->sql(q{SELECT lastfluss.set('retention', '1 day')});
+for my $node (@nodes)
+{
+	$node->becomes(q{SELECT count(*) FROM pg_class WHERE relname = 'traffic_} . (Storage::day(3) =~ s/ .*//r =~ s/-//gr) . q{'}, 0, 'a partition is dropped');
+}
+is($coordinator->sql('SELECT sum(bytes), sum(packets), sum(flows) FROM traffic_1d'), $sums, 'the rollups have its rows');
+my $late = Storage::day(2);
+
+$coordinator->becomes(q{SELECT count(*) FROM pg_class WHERE relname = 'traffic_} . ($late =~ s/ .*//r =~ s/-//gr) . q{'}, 0, 'another, too');
+$nodes[2]->sql("SELECT run_command_on_coordinator(\$\$SELECT lastfluss._citus_make_partition('traffic', '$late')\$\$)");
+$coordinator->sql("BEGIN; INSERT INTO traffic (time, bandwidth, iface, ingress, bytes, packets, flows) VALUES ('$late', 8, 'late', true, 60, 1, 1);
+	INSERT INTO lastfluss._rollup_dirty SELECT 'traffic'::regclass, '5m', '$late'; COMMIT");
+$coordinator->becomes(q{SELECT count(*) FROM traffic WHERE iface = 'late'}, 0, 'late rows of a partition that was dropped');
+is($coordinator->sql("SELECT sum(bytes) FROM traffic_$_ WHERE iface = 'late'"), 60, "are in traffic_$_") for qw(5m 1h 1d);
+is($coordinator->sql('SELECT sum(bytes) - 60 FROM traffic_1d'), (split /\|/, $sums)[0], 'beside what was there');
+is($coordinator->sql(q{SELECT count(*) FROM lastfluss.maintenance WHERE last_error IS NOT NULL}), 0, 'without an error');
+
+#
+# With TimescaleDB in the database nothing is made.
+#
+$coordinator->sql(q{SET allow_system_table_mods = on;
+	INSERT INTO pg_extension SELECT 4000000000, 'timescaledb', extowner, extnamespace, false, '0', NULL, NULL FROM pg_extension WHERE extname = 'lastfluss'});
+$coordinator->sql(q{SELECT lastfluss.set('table', 'other')});
+$coordinator->becomes(q{SELECT last_error LIKE 'could not make the tables: lastfluss does not make tables in a database with both Citus and TimescaleDB HINT: %'
+	FROM lastfluss.status}, 't', 'Citus and TimescaleDB together are refused');
+is($coordinator->sql(q{SELECT to_regclass('other') IS NULL}), 't', 'and no table is made');
+$coordinator->sql(q{SET allow_system_table_mods = on; DELETE FROM pg_extension WHERE extname = 'timescaledb'});
+$coordinator->becomes(q{SELECT last_error IS NULL AND to_regclass('other') IS NOT NULL FROM lastfluss.status}, 't', 'until one of them is gone');
 
 $_->stop for reverse @nodes;
 done_testing();
