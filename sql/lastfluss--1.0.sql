@@ -615,6 +615,9 @@ BEGIN
         RAISE EXCEPTION 'invalid range: % to %', coalesce($1::text, 'null'), coalesce($2::text, 'null')
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the first time, and one that lies behind the last.';
     END IF;
+    IF lastfluss._citus_follows() THEN
+        RETURN lastfluss._citus_ask(format('SELECT lastfluss.rollup_again(%L, %L)', $1, $2));
+    END IF;
     INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
     SELECT r.traffic, r.name, t
     FROM lastfluss._rollup r
@@ -693,7 +696,7 @@ BEGIN
         RETURN;
     ELSIF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
         obstacle := 'where Citus is installed, no table is moved';
-        advice := 'Rename it, so that lastfluss makes a distributed table, and insert its rows into that; or SELECT create_distributed_table(...) as it is.';
+        advice := 'Rename it, so that lastfluss makes a distributed table, and insert its rows into that; or SELECT lastfluss.distribute(); as it is.';
         RETURN;
     ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
         obstacle := format('%s is no plain table', $1);
@@ -1175,6 +1178,20 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
 
+CREATE FUNCTION lastfluss._doctor_citus(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        RETURN QUERY SELECT 'warning', 'citus', format('%s is not distributed: its rows are on the coordinator, and no other node can write into it', t),
+            'SELECT lastfluss.distribute(); on the coordinator.'
+        FROM lastfluss._table() t WHERE t IS NOT NULL AND NOT lastfluss._is_distributed(t);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_citus() IS 'part of doctor(): is the traffic on all nodes of a Citus cluster?';
+
 CREATE FUNCTION lastfluss._doctor_storage(OUT status text, OUT topic text, OUT finding text, OUT advice text)
 RETURNS SETOF record LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -1385,7 +1402,7 @@ BEGIN
         RETURN;
     END IF;
 
-    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'storage', 'disk', 'counters', 'sites'] LOOP
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'citus', 'storage', 'disk', 'counters', 'sites'] LOOP
         BEGIN
             RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
         EXCEPTION WHEN OTHERS THEN
@@ -1418,14 +1435,25 @@ DECLARE
     traffic_ regclass := lastfluss._table();
     period   bigint := (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'period');
     here     boolean := (SELECT s.state NOT IN ('not preloaded', 'other database') FROM lastfluss.status s);
+    follows  boolean := lastfluss._citus_follows();
     from_    bigint := (SELECT ceil(extract(epoch FROM nullif(r.kept_from, '-infinity')))
                         FROM lastfluss._rollup r WHERE r.traffic = traffic_ AND r.name = 'raw');
 BEGIN
     RETURN QUERY SELECT traffic_, period, 'table', int8multirange(int8range(from_, NULL)), int8multirange(int8range(NULL, NULL))
-        WHERE traffic_ IS NOT NULL;
+        WHERE traffic_ IS NOT NULL AND NOT follows;
     -- What the shared memory holds belongs to the collector's database.
     RETURN QUERY SELECT 'lastfluss.live'::regclass, period, 'live', int8multirange(int8range(NULL, NULL)), int8multirange(int8range(NULL, NULL))
         WHERE here;
+    IF follows THEN
+        RETURN QUERY
+        SELECT to_regclass(s.relation), s.seconds, s.kind, s.complete, s.kept
+        FROM json_to_recordset(lastfluss._citus_ask($q$SELECT json_agg(json_build_object('relation', format('%I.%I', n.nspname, c.relname), 'seconds', s.seconds, 'kind', s.kind,
+                                       'complete', s.complete, 'kept', s.kept))
+                 FROM lastfluss._sources() s JOIN pg_catalog.pg_class c ON c.oid = s.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE s.kind <> 'live'$q$)::json) s(relation text, seconds bigint, kind text, complete int8multirange, kept int8multirange)
+        WHERE to_regclass(s.relation) IS NOT NULL;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
     FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
@@ -2647,7 +2675,10 @@ BEGIN
         whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes%s) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
                         part, lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}', grouped => false), spread);
     END IF;
-    IF health IS NOT NULL THEN
+    IF lastfluss._is_distributed(health) THEN
+        running := lastfluss._citus_rows(health, format('SELECT extract(epoch FROM "time")::bigint / %1$s * %1$s FROM %2$s'
+                                                        ' WHERE host IS NULL AND "time" >= to_timestamp(%3$s) AND "time" < to_timestamp(%4$s) GROUP BY 1', step_, health, first_, last_), 'at bigint');
+    ELSIF health IS NOT NULL THEN
         -- Of each bucket the first row that is found is enough.
         running := format('SELECT b.at FROM generate_series($2, $3 - 1, $1) AS b(at) WHERE EXISTS (SELECT FROM %s h'
                           ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3)))', health);
@@ -3111,19 +3142,26 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = 'The collector makes it some seconds after CREATE EXTENSION; lastfluss.doctor() says what keeps it from that.';
     END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s',
         (SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
          WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.proname = ANY (answers)), $1);
+    IF $2 THEN
+        EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.site_interface TO %s', $1);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
+    END IF;
+    -- Citus takes rights on schemas and tables from the coordinator to all nodes, and has them granted nowhere else.
+    IF lastfluss._citus_follows() THEN
+        RETURN;
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     FOR relation IN SELECT t FROM lastfluss._tables() t LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation, $1);
     END LOOP;
     IF $2 THEN
-        EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.interface, lastfluss.site_interface, lastfluss.asn TO %s', $1);
+        EXECUTE format('GRANT SELECT ON lastfluss.interface, lastfluss.asn TO %s', $1);
         IF lastfluss._health_table() IS NOT NULL THEN
             EXECUTE format('GRANT SELECT ON %s TO %s', lastfluss._health_table(), $1);
         END IF;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
     END IF;
 END;
 $$;
@@ -3693,6 +3731,35 @@ $$;
 COMMENT ON FUNCTION lastfluss._citus_rows(regclass, text, text) IS
 'a query of this table, which has these columns, so that it can be part of any other: shards are summed up on their nodes, in parallel, and Citus sees nothing of the other';
 
+CREATE FUNCTION lastfluss._citus_follows() RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    follows boolean := false;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_local_group') IS NOT NULL THEN
+        EXECUTE 'SELECT groupid <> 0 FROM pg_catalog.pg_dist_local_group' INTO follows;
+    END IF;
+    RETURN follows;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_follows() IS 'is this a node of a Citus cluster, and not the coordinator, which knows the rollups?';
+
+CREATE FUNCTION lastfluss._citus_ask(query text) RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_$
+DECLARE
+    answer record;
+BEGIN
+    EXECUTE 'SELECT r.success, r.result FROM pg_catalog.run_command_on_coordinator($1) r' INTO answer USING $1;
+    IF answer.success IS NOT TRUE THEN
+        RAISE EXCEPTION 'the coordinator could not do its part: %', coalesce(answer.result, 'no answer') USING ERRCODE = 'connection_failure';
+    END IF;
+    RETURN answer.result;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._citus_ask(text) IS 'the only value of a query that the coordinator runs';
+
 CREATE FUNCTION lastfluss._citus_share() RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -3710,10 +3777,66 @@ BEGIN
         -- Our triggers check a row, and tell the collector of the node that the row is on.
         PERFORM set_config('citus.enable_unsafe_triggers', 'on', true);
         PERFORM create_reference_table(relation);
+        -- Through a view, too, Citus reads its tables with the rights of who asks.
+        IF relation IN ('lastfluss.interface', 'lastfluss.setting', 'lastfluss._rollup_dirty') THEN
+            EXECUTE format('GRANT SELECT ON %s TO pg_monitor', relation);
+        END IF;
     END LOOP;
 END;
 $$;
 COMMENT ON FUNCTION lastfluss._citus_share() IS 'on the coordinator of a Citus cluster: makes the configuration, and what nodes tell each other, the same on all of them';
+
+CREATE FUNCTION lastfluss._citus_adopt() RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    shard text;
+BEGIN
+    -- Else shards are no relations that one sees.
+    PERFORM set_config('citus.override_table_visibility', 'off', true);
+    FOR shard IN
+        SELECT format('%I.%I', n.nspname, c.relname)
+        FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_dist_shard s ON s.logicalrelid = t.oid
+        JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = t.relname || '_' || s.shardid
+        WHERE n.nspname = 'lastfluss' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE format('ALTER EXTENSION lastfluss ADD TABLE %s', shard);
+    END LOOP;
+    -- A view on a table of Citus is read with the rights of who asks, local tables in it included.
+    IF NOT has_table_privilege('pg_monitor', 'lastfluss._rollup', 'SELECT') THEN
+        GRANT SELECT ON lastfluss._rollup, lastfluss._maintenance TO pg_monitor;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_adopt() IS 'on every node of a Citus cluster: shards of the extension''s tables belong to it, as these do, so that DROP EXTENSION drops them; and pg_monitor may read what its views are made of';
+
+CREATE FUNCTION lastfluss.distribute() RETURNS SETOF regclass LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RAISE EXCEPTION 'Citus is not installed in this database'
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION citus; where the server has preloaded it.';
+    ELSIF lastfluss._citus_follows() THEN
+        RAISE EXCEPTION 'tables are distributed on the coordinator'
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT lastfluss.distribute(); there.';
+    END IF;
+    FOR relation IN
+        SELECT t FROM lastfluss._tables() t UNION SELECT h FROM lastfluss._health_table() h WHERE h IS NOT NULL
+    LOOP
+        CONTINUE WHEN lastfluss._is_distributed(relation);
+        PERFORM create_distributed_table(relation, CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = 'id' AND NOT a.attisdropped) THEN 'id' ELSE 'time' END);
+        PERFORM truncate_local_data_after_distributing_table(relation);
+        RETURN NEXT relation;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.distribute() IS
+'on the coordinator of a Citus cluster, for its administrator: puts the rows of traffic, its rollups and traffic_health into shards, where these tables were made before Citus came, or by a restore. Nothing is written into them meanwhile; intervals wait';
 
 CREATE FUNCTION lastfluss.live_nodes(OUT node text, OUT "time" timestamptz, OUT bandwidth real, OUT iface text, OUT ingress boolean,
     OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint, OUT bytes bigint, OUT packets bigint, OUT flows bigint)
@@ -3903,7 +4026,7 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._table(), lastfluss._tables(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
     lastfluss._written_until(), lastfluss._arrived_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
-    lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
+    lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(), lastfluss._doctor_citus(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
     lastfluss._doctor_sites(), lastfluss._is_hypertable(regclass), lastfluss._is_distributed(regclass),
     lastfluss._citus_rows(regclass, text, text), lastfluss._citus_query(text) TO pg_monitor;

@@ -72,7 +72,7 @@ on_citus_require_leader(const char *schema, const char *relation)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("there is no table \"%s.%s\" on this node", schema, relation),
 				 errdetail("On Citus the collector of the coordinator makes it, and it is there on all nodes then."),
-				 errhint("Look at lastfluss.status on the coordinator. For a table of your own: SELECT create_distributed_table(...) there.")));
+				 errhint("Look at lastfluss.status on the coordinator. For a table that is there already: SELECT lastfluss.distribute(); there.")));
 }
 
 void
@@ -106,6 +106,22 @@ on_citus_share_tables(void)
 {
 	if (on_citus() && on_citus_leader())
 		table_run("SELECT lastfluss._citus_share()");
+}
+
+/*
+ * A node that does not answer has it done when we come again.
+ */
+void
+on_citus_adopt_shards(void)
+{
+	TableUser	before;
+
+	if (!on_citus() || !on_citus_leader())
+		return;
+	table_become(table_owner(table_find("lastfluss", "_written")), &before);
+	table_run("SELECT pg_catalog.run_command_on_all_nodes('SELECT lastfluss._citus_adopt()',"
+			  " give_warning_for_connection_errors => true)");
+	table_become_again(&before);
 }
 
 /*

@@ -33,6 +33,12 @@ extern void on_citus_distribute(const char *table, const char *column);
 /* On the leader: makes tables of the extension the same on all nodes. */
 extern void on_citus_share_tables(void);
 
+/*
+ * On the leader, when that is committed: their shards belong to the extension on all
+ * nodes, so that DROP EXTENSION drops them.
+ */
+extern void on_citus_adopt_shards(void);
+
 /* Has the leader make the partition for that time. */
 extern void on_citus_ask_for_partition(Oid table, TimestampTz time);
 

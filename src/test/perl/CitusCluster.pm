@@ -3,7 +3,8 @@
 #
 #   my @nodes = CitusCluster->new('name', 3);    # the coordinator first
 #
-# A node that is told not to join yet is added by CitusCluster::add().
+# Options: database, which is made, and owner of it, a role that is made, too.  A server
+# that is to join later comes from CitusCluster::node(), and joins by CitusCluster::add().
 
 package CitusCluster;
 
@@ -32,7 +33,7 @@ sub skip_without
 {
 	my ($collector) = @_;
 
-	return if $collector->sql(q{SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'}) > 0;
+	return if $collector->node->safe_psql('postgres', q{SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'}) > 0;
 	$collector->stop;
 	die 'Citus is to be there, but is not' if $ENV{LASTFLUSS_TEST_CITUS};
 	plan skip_all => 'Citus is not installed';
@@ -42,12 +43,15 @@ sub skip_without
 # A server that may become a node.
 sub node
 {
-	my ($name) = @_;
-	my $collector = Lastfluss->new($name, extension => 0, conf => "listen_addresses = '127.0.0.1'\n");
+	my ($name, %option) = @_;
+	my $collector = Lastfluss->new($name, extension => 0, citus => 0, database => $option{database},
+		conf => "listen_addresses = '127.0.0.1'\n");
 
 	skip_without($collector);
 	$collector->node->append_conf('postgresql.conf', $conf);
 	$collector->node->restart;
+	$collector->node->safe_psql('postgres', "CREATE ROLE $option{owner} LOGIN") if defined $option{owner};
+	$collector->node->safe_psql('postgres', "CREATE DATABASE $option{database} OWNER $option{owner}") if defined $option{database};
 	$collector->sql('SET client_min_messages = error; CREATE EXTENSION citus');
 	return $collector;
 }
@@ -64,8 +68,8 @@ sub add
 # The number of servers that are told, as a cluster that has the extension.
 sub new
 {
-	my ($class, $name, $count) = @_;
-	my @nodes = map { node("${name}_$_") } 0 .. $count - 1;
+	my ($class, $name, $count, %option) = @_;
+	my @nodes = map { node("${name}_$_", %option) } 0 .. $count - 1;
 
 	my $address = "'127.0.0.1', " . $nodes[0]->node->port;
 
