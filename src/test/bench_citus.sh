@@ -62,6 +62,8 @@ citus_start()
 	local node
 
 	citus_stop
+	stop_server
+	rm -f "$work"/server*.log
 	if [ "$1" = 0 ]
 	then
 		start_server "${citus_common[@]}"
@@ -79,7 +81,8 @@ citus_start()
 	sql -o /dev/null -c 'SET client_min_messages = error; CREATE EXTENSION lastfluss' \
 		-c "SELECT lastfluss.set('attribution', 'arrival'), lastfluss.set('rollups', 'off'), lastfluss.set('period', '$citus_period');
 			INSERT INTO lastfluss.interface (name, host, id) SELECT 'interface ' || i, '127.0.0.1', i FROM generate_series(1, 5) i;"
-	wait_sql "SELECT to_regclass('traffic_health') IS NOT NULL"
+	# (to_regclass() in one statement goes on saying what it has said)
+	wait_sql "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'traffic_health')"
 }
 
 # Rows a second that all nodes write together: by the one that takes longest.
@@ -114,7 +117,6 @@ citus_write()
 # A day of traffic, its rollups, and copies of these for the month before.
 citus_fill()
 {
-	local wait_most=900
 	local day table
 
 	day=$(sql -c "SELECT date_trunc('day', now()) - interval '1 day'")
@@ -172,6 +174,7 @@ citus_queries()
 part_citus()
 {
 	local nodes written queries
+	local wait_most=900
 	local -a generators
 
 	start_server
