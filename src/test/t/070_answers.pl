@@ -198,6 +198,13 @@ is($collector->sql(q{SET ROLE grafana; SELECT role FROM lastfluss.interface_repo
 # The example with customers, twice.
 #
 $collector->becomes(q{SELECT count(*) FROM traffic WHERE remote_asn = 64502}, 1, 'it is written');
+if ($collector->on_citus)
+{
+  SKIP: { skip 'Citus takes no policy with a subquery, as the customers have', 1; }
+	$collector->stop;
+	done_testing();
+	exit;
+}
 for my $time ('once', 'again')
 {
 	$node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-f', "$FindBin::RealBin/../../../examples/customers.sql" ],
