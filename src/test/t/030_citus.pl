@@ -49,6 +49,17 @@ is($coordinator->sql('SELECT count(*) FROM lastfluss.listener'), 1, 'a listener 
 my @routers = map { $_->exporter('v9', from => '127.0.0.11') } @nodes;
 my %bytes;
 
+sub send_one
+{
+	my ($which, $asn) = @_;
+	my $octets = 1000 + int(rand(1_000_000));
+
+	$asn //= 64501;
+	$routers[$which]->send({ in => 1, out => 2, src_as => $asn, dst_as => 65000, bytes => $octets, packets => 1 });
+	$bytes{$asn} += $octets;
+	return;
+}
+
 # Some flows for each node, with sums that tell the ASNs apart, until each of these has
 # written so many intervals more.
 sub send_flows
@@ -61,13 +72,7 @@ sub send_flows
 
 		for my $i (0 .. $#which)
 		{
-			for my $asn (64501 .. 64503)
-			{
-				my $octets = 1000 + int(rand(1_000_000));
-
-				$routers[ $which[$i] ]->send({ in => 1, out => 2, src_as => $asn, dst_as => 65000, bytes => $octets, packets => 1 });
-				$bytes{$asn} += $octets;
-			}
+			send_one($which[$i], $_) for 64501 .. 64503;
 			$reached += $nodes[ $which[$i] ]->sql("SELECT (intervals >= $until[$i])::int FROM lastfluss.status");
 		}
 		return $reached == @which })
@@ -110,11 +115,7 @@ wait_written($nodes[1]);
 $nodes[1]->node->stop('immediate');
 for my $round (1 .. 30)
 {
-	for my $i (0, 2)
-	{
-		$routers[$i]->send({ in => 1, out => 2, src_as => 64501, dst_as => 65000, bytes => 1000, packets => 1 });
-		$bytes{64501} += 1000;
-	}
+	send_one($_) for 0, 2;
 	select(undef, undef, undef, 0.1);
 }
 $coordinator->becomes(q{SELECT last_error IS NOT NULL AND intervals_waiting > 0 FROM lastfluss.status}, 't',
@@ -160,10 +161,28 @@ wait_written(@nodes);
 is(stored($_), expected(), 'the sums are exact when shards have moved meanwhile') for @nodes;
 
 #
-# Rollups of days of traffic, by the coordinator alone.
+# Live rows, of an interval that is long enough to look at them, asked of all nodes and of each.
 #
 $coordinator->sql(q{SELECT lastfluss.reset('period')});
 wait_written(@nodes);
+
+# Live rows of each node, as what there is for all of them has to show these.
+sub live_of_each
+{
+	return join("\n", sort map { '127.0.0.1:' . $_->node->port . ' ' .
+		$_->sql('SELECT sum(bytes) FROM lastfluss.live WHERE ingress') } @nodes);
+}
+
+ok(Lastfluss::wait_until(sub {
+	send_one($_) for 0 .. $#nodes;
+	$_->wait_received for @nodes;
+	return live_of_each() eq $coordinator->sql(q{SELECT string_agg(node || ' ' || bytes, E'\n' ORDER BY (node || ' ' || bytes) COLLATE "C")
+		FROM (SELECT node, sum(bytes) AS bytes FROM lastfluss.live_nodes() WHERE ingress GROUP BY 1) l}); }),
+	'live_nodes() has those of all nodes');
+
+#
+# Rollups of days of traffic, by the coordinator alone.
+#
 my ($begins, $ends) = (Storage::day(3), Storage::day(2));
 
 $coordinator->sql("SELECT lastfluss._citus_make_partition('traffic', '" . Storage::day($_) . "')") for 1 .. 3;
@@ -266,6 +285,7 @@ $coordinator->sql(q{SET allow_system_table_mods = on;
 $coordinator->sql(q{SELECT lastfluss.set('table', 'other')});
 $coordinator->becomes(q{SELECT last_error LIKE 'could not make the tables: lastfluss does not make tables in a database with both Citus and TimescaleDB HINT: %'
 	FROM lastfluss.status}, 't', 'Citus and TimescaleDB together are refused');
+is($coordinator->sql(q{SELECT count(*) FROM lastfluss.doctor() WHERE status = 'error' AND finding LIKE '%both Citus and TimescaleDB%'}), 1, 'which doctor() tells');
 is($coordinator->sql(q{SELECT to_regclass('other') IS NULL}), 't', 'and no table is made');
 $coordinator->sql(q{SET allow_system_table_mods = on; DELETE FROM pg_extension WHERE extname = 'timescaledb'});
 $coordinator->becomes(q{SELECT last_error IS NULL AND to_regclass('other') IS NOT NULL FROM lastfluss.status}, 't', 'until one of them is gone');
