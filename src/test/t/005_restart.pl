@@ -51,12 +51,16 @@ $collector->configure(
 # An orderly stop writes the interval that is open.
 for my $mode ('smart', 'fast')
 {
-	send_some();
-	$collector->stop($mode);
-	is(Lastfluss::sockets($port), 0, "stopped ($mode)");
-	start_again();
-	all_is_written('the open interval was written');
-	is($collector->sql('SELECT count(*) FROM lastfluss.live'), 0, 'and is not in live any more');
+  SKIP:
+	{
+		skip 'a smart stop waits for connections, of which Citus keeps some of its own', 4 if $mode eq 'smart' && $collector->on_citus;
+		send_some();
+		$collector->stop($mode);
+		is(Lastfluss::sockets($port), 0, "stopped ($mode)");
+		start_again();
+		all_is_written('the open interval was written');
+		is($collector->sql('SELECT count(*) FROM lastfluss.live'), 0, 'and is not in live any more');
+	}
 }
 is( $collector->sql("SELECT bool_and(extract(epoch FROM time)::bigint % $period = 0) FROM traffic"),
 	't', 'the intervals start where they should');

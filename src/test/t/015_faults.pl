@@ -294,13 +294,17 @@ for my $title ('lastfluss receiver 0', 'lastfluss receiver 1', 'lastfluss keeper
 # The server stops in the middle of them.
 for my $mode ('smart', 'fast')
 {
-	send_some(2 * $period);
-	is(open_intervals(), 3, 'three intervals are open');
-	$collector->stop($mode);
-	$collector->start;
-	$collector->wait_for('SELECT state FROM lastfluss.status', 'collecting');
-	is($collector->sql('SELECT sum(bytes) FROM traffic'), $bytes, "stopped ($mode): all was written, once");
-	is(open_intervals(), 0, 'and is not in live any more');
+  SKIP:
+	{
+		skip 'a smart stop waits for connections, of which Citus keeps some of its own', 3 if $mode eq 'smart' && $collector->on_citus;
+		send_some(2 * $period);
+		is(open_intervals(), 3, 'three intervals are open');
+		$collector->stop($mode);
+		$collector->start;
+		$collector->wait_for('SELECT state FROM lastfluss.status', 'collecting');
+		is($collector->sql('SELECT sum(bytes) FROM traffic'), $bytes, "stopped ($mode): all was written, once");
+		is(open_intervals(), 0, 'and is not in live any more');
+	}
 }
 
 is($collector->sql('SELECT lost, kernel_drops FROM lastfluss.status'), '0|0', 'no datagram was lost');
