@@ -65,7 +65,7 @@ sub add
 	return;
 }
 
-# The number of servers that are told, as a cluster that has the extension.
+# The number of servers that are told, as a cluster that has the extension and its tables.
 sub new
 {
 	my ($class, $name, $count, %option) = @_;
@@ -76,7 +76,8 @@ sub new
 	$nodes[0]->sql("SELECT citus_set_coordinator_host($address); SELECT citus_set_node_property($address, 'shouldhaveshards', true)");
 	add($nodes[0], $_) for @nodes[ 1 .. $count - 1 ];
 	$nodes[0]->create_extension;
-	$nodes[0]->wait_for(q{SELECT to_regclass('traffic_1h_local') IS NOT NULL}, 't');
+	# those of the last rollup
+	$nodes[0]->wait_for(q{SELECT to_regclass('traffic_1d_local') IS NOT NULL AND to_regclass('traffic_8w_local') IS NOT NULL}, 't');
 	return @nodes;
 }
 

@@ -30,6 +30,7 @@ citus.node_conninfo = 'sslmode=prefer'
 citus.shard_count = 4
 citus.recover_2pc_interval = 2s
 citus.enable_statistics_collection = off
+citus.enable_unsafe_triggers = on
 wal_level = logical
 max_prepared_transactions = 100
 max_connections = 100
