@@ -2189,8 +2189,10 @@ CREATE FUNCTION lastfluss._series(iface text, asn bigint, begins timestamptz, un
 RETURNS SETOF record LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    -- once, not for each row
+    WITH s AS MATERIALIZED (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length, lastfluss._graph_over() AS over)
     SELECT g."time", least(g."time" + s.length, to_timestamp(s.over)), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% in'), 0), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% out'), 0)
-    FROM (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length, lastfluss._graph_over() AS over) s
+    FROM s
     CROSS JOIN LATERAL lastfluss.graph($3, $4, s.length, 'total', iface => CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END, remote_asn => $2) g
     WHERE g.value IS NOT NULL GROUP BY 1, 2;
 $$;

@@ -153,8 +153,9 @@ citus_ask_leader(const char *query)
 static const char *
 citus_name(Oid table)
 {
-	return quote_literal_cstr(quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-														 get_rel_name(table)));
+	const char *name = table_name(table);
+
+	return quote_literal_cstr(quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name));
 }
 
 PG_FUNCTION_INFO_V1(lastfluss_citus_make_partition);

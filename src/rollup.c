@@ -147,8 +147,9 @@ rollup_ceil(TimestampTz time, int seconds)
 static const char *
 rollup_table_name(Oid table)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
+	const char *name = table_name(table);
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
 }
 
 static void
@@ -466,8 +467,8 @@ rollup_copy_rights(Oid table, Oid traffic, Oid owner)
 static Oid
 rollup_open(Oid traffic, RollupLevel level)
 {
+	const char *relation = table_name_beside(table_name(traffic), rollup_name(level));
 	const char *schema = get_namespace_name(get_rel_namespace(traffic));
-	const char *relation = table_name_beside(get_rel_name(traffic), rollup_name(level));
 	TableLayout layout = rollup_layout(level);
 	Oid			owner = table_owner(traffic);
 	Oid			table = table_find(schema, relation);

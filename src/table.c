@@ -156,6 +156,24 @@ table_owner(Oid table)
 	return owner;
 }
 
+static void
+table_report_dropped(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("a table for traffic was dropped just now")));
+}
+
+const char *
+table_name(Oid table)
+{
+	const char *name = get_rel_name(table);
+
+	if (name == NULL)
+		table_report_dropped();
+	return name;
+}
+
 Oid
 table_lock_for_rows(Oid table)
 {
@@ -163,9 +181,7 @@ table_lock_for_rows(Oid table)
 	Oid			owner;
 
 	if (relation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("a table for traffic was dropped just now")));
+		table_report_dropped();
 	owner = relation->rd_rel->relowner;
 	if (!table_has_column(table, "time"))
 		ereport(ERROR,

@@ -115,6 +115,9 @@ extern bool table_has_column(Oid table, const char *name);
 
 extern Oid	table_owner(Oid table);
 
+/* An error where it is gone, as one may be that nobody has locked. */
+extern const char *table_name(Oid table);
+
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);
 

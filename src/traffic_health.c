@@ -113,7 +113,7 @@ traffic_health_prepare_ahead(Oid table)
 Oid
 traffic_health_find(Oid traffic)
 {
-	return get_relname_relid(table_name_beside(get_rel_name(traffic), "health"),
+	return get_relname_relid(table_name_beside(table_name(traffic), "health"),
 							 get_rel_namespace(traffic));
 }
 

@@ -142,12 +142,12 @@ citus_fill()
 # citus_repeat TABLE DAY: that day's rows for each of 29 days before.
 citus_repeat()
 {
-	sql -o /dev/null <<-SQL
-		SELECT format('INSERT INTO $1 ("time", %1\$s) SELECT "time" - interval ''%2\$s days'', %1\$s FROM $1 WHERE "time" >= %3\$L', columns, n, '$2')
-		FROM (SELECT string_agg(quote_ident(attname), ', ') AS columns FROM pg_attribute
-			WHERE attrelid = '$1'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('id', 'time')) c,
-			generate_series(1, 29) n \gexec
-	SQL
+	local columns
+
+	columns=$(sql -c "SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute
+		WHERE attrelid = '$1'::regclass AND attnum > 0 AND NOT attisdropped AND attname NOT IN ('id', 'time')")
+	sql -c "INSERT INTO $1 (\"time\", $columns) SELECT \"time\" - n * interval '1 day', $columns
+		FROM $1, generate_series(1, 29) n WHERE \"time\" >= '$2' ORDER BY n DESC"
 }
 
 # citus_time STATEMENT: milliseconds, the median of five, of which the first has connected.

@@ -204,6 +204,10 @@ sub stop
 	return;
 }
 
+# The ways to stop it in an orderly way.  A smart stop waits for connections, of which
+# Citus keeps some of its own.
+sub stop_modes { return ($_[0]->on_citus ? 'fast' : 'smart', 'fast'); }
+
 sub start
 {
 	my ($self) = @_;
