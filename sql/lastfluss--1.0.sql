@@ -615,6 +615,9 @@ BEGIN
         RAISE EXCEPTION 'invalid range: % to %', coalesce($1::text, 'null'), coalesce($2::text, 'null')
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the first time, and one that lies behind the last.';
     END IF;
+    IF lastfluss._citus_follows() THEN
+        RETURN lastfluss._citus_ask(format('SELECT lastfluss.rollup_again(%L, %L)', $1, $2));
+    END IF;
     INSERT INTO lastfluss._rollup_dirty (traffic, name, "time")
     SELECT r.traffic, r.name, t
     FROM lastfluss._rollup r
@@ -690,6 +693,10 @@ BEGIN
         RETURN;
     ELSIF lastfluss._is_hypertable($1) THEN
         obstacle := format('table %s is a hypertable already', $1);
+        RETURN;
+    ELSIF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        obstacle := 'where Citus is installed, no table is moved';
+        advice := 'Rename it, so that lastfluss makes a distributed table, and insert its rows into that; or SELECT lastfluss.distribute(); as it is.';
         RETURN;
     ELSIF kind <> 'r' OR EXISTS (SELECT FROM pg_inherits i WHERE $1 IN (i.inhparent, i.inhrelid)) THEN
         obstacle := format('%s is no plain table', $1);
@@ -863,6 +870,13 @@ BEGIN
         packets := 'packets';
     END IF;
     rows := format('SELECT "time", iface, ingress, %s AS bytes, %s AS packets FROM %s', bytes, coalesce(packets, 'NULL::bigint'), traffic);
+    IF lastfluss._is_distributed(traffic) THEN
+        rows := lastfluss._citus_rows(traffic, format($$
+SELECT "time", iface, ingress, sum(bytes) AS bytes, CASE WHEN count(packets) = count(*) THEN sum(packets) END AS packets
+FROM (%s WHERE "time" >= %L AND "time" < %L) r GROUP BY 1, 2, 3$$,
+            replace(rows, '$3', period::text), now() - $1, now() - make_interval(secs => window_ + period)),
+            '"time" timestamptz, iface text, ingress boolean, bytes numeric, packets numeric');
+    END IF;
     -- What the shared memory holds belongs to the collector's database.
     SELECT s.state NOT IN ('not preloaded', 'other database') INTO own FROM lastfluss.status s;
     IF own THEN
@@ -1164,6 +1178,20 @@ END;
 $$;
 COMMENT ON FUNCTION lastfluss._doctor_partitions() IS 'part of doctor(): are there partitions for what comes?';
 
+CREATE FUNCTION lastfluss._doctor_citus(OUT status text, OUT topic text, OUT finding text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        RETURN QUERY SELECT 'warning', 'citus', format('%s is not distributed: its rows are on the coordinator, and no other node can write into it', t),
+            'SELECT lastfluss.distribute(); on the coordinator.'
+        FROM lastfluss._table() t WHERE t IS NOT NULL AND NOT lastfluss._is_distributed(t);
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._doctor_citus() IS 'part of doctor(): is the traffic on all nodes of a Citus cluster?';
+
 CREATE FUNCTION lastfluss._doctor_storage(OUT status text, OUT topic text, OUT finding text, OUT advice text)
 RETURNS SETOF record LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -1374,7 +1402,7 @@ BEGIN
         RETURN;
     END IF;
 
-    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'storage', 'disk', 'counters', 'sites'] LOOP
+    FOREACH part IN ARRAY ARRAY['collector', 'decoding', 'counting', 'losses', 'writing', 'partitions', 'citus', 'storage', 'disk', 'counters', 'sites'] LOOP
         BEGIN
             RETURN QUERY EXECUTE format('SELECT * FROM lastfluss.%I()', '_doctor_' || part);
         EXCEPTION WHEN OTHERS THEN
@@ -1407,14 +1435,25 @@ DECLARE
     traffic_ regclass := lastfluss._table();
     period   bigint := (SELECT s.value FROM lastfluss.settings s WHERE s.name = 'period');
     here     boolean := (SELECT s.state NOT IN ('not preloaded', 'other database') FROM lastfluss.status s);
+    follows  boolean := lastfluss._citus_follows();
     from_    bigint := (SELECT ceil(extract(epoch FROM nullif(r.kept_from, '-infinity')))
                         FROM lastfluss._rollup r WHERE r.traffic = traffic_ AND r.name = 'raw');
 BEGIN
     RETURN QUERY SELECT traffic_, period, 'table', int8multirange(int8range(from_, NULL)), int8multirange(int8range(NULL, NULL))
-        WHERE traffic_ IS NOT NULL;
+        WHERE traffic_ IS NOT NULL AND NOT follows;
     -- What the shared memory holds belongs to the collector's database.
     RETURN QUERY SELECT 'lastfluss.live'::regclass, period, 'live', int8multirange(int8range(NULL, NULL)), int8multirange(int8range(NULL, NULL))
         WHERE here;
+    IF follows THEN
+        RETURN QUERY
+        SELECT to_regclass(s.relation), s.seconds, s.kind, s.complete, s.kept
+        FROM json_to_recordset(lastfluss._citus_ask($q$SELECT json_agg(json_build_object('relation', format('%I.%I', n.nspname, c.relname), 'seconds', s.seconds, 'kind', s.kind,
+                                       'complete', s.complete, 'kept', s.kept))
+                 FROM lastfluss._sources() s JOIN pg_catalog.pg_class c ON c.oid = s.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                 WHERE s.kind <> 'live'$q$)::json) s(relation text, seconds bigint, kind text, complete int8multirange, kept int8multirange)
+        WHERE to_regclass(s.relation) IS NOT NULL;
+        RETURN;
+    END IF;
     RETURN QUERY
     SELECT c.oid::regclass, n.step, n.kind, k.kept - coalesce(d.late, '{}'), k.kept
     FROM (SELECT v.name || t.suffix, v.step, v.above, t.kind
@@ -1637,9 +1676,11 @@ DECLARE
     names   text[] := ARRAY['iface', 'ingress', 'family', 'remote_asn', 'local_asn'];
     types   text[] := ARRAY['text', 'boolean', 'smallint', 'bigint', 'bigint'];
     wanted  text[] := coalesce($9, names);
+    -- On Citus the nodes sum up, rather than send all rows to whoever asks.
+    summing CONSTANT boolean := $11 OR to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL;
     -- The largest number, rather than an error for ever, where somebody sent nonsense.
-    capped  CONSTANT text := CASE WHEN $11 THEN 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END' ELSE '%1$s' END;
-    summed  CONSTANT text := CASE WHEN $11 THEN 'sum(%s)' ELSE '%s' END;
+    capped  CONSTANT text := CASE WHEN summing THEN 'CASE WHEN sum(%1$s) > 9223372036854775807 THEN 9223372036854775807 ELSE sum(%1$s)::bigint END' ELSE '%1$s' END;
+    summed  CONSTANT text := CASE WHEN summing THEN 'sum(%s)' ELSE '%s' END;
     column_ text;
     shown   text;
     filter  text;
@@ -1647,6 +1688,7 @@ DECLARE
     bytes   text;
     peak    text;
     period  bigint;
+    part    text;
     parts   text[];
     needed  text[] := wanted || CASE WHEN $5 IS NOT NULL THEN '{remote_asn}' ELSE '{}'::text[] END
                              || CASE WHEN $6 IS NOT NULL THEN '{local_asn}' ELSE '{}'::text[] END || CASE WHEN $8 IS NOT NULL THEN '{family}' ELSE '{}'::text[] END;
@@ -1688,19 +1730,20 @@ BEGIN
         ELSIF piece.kind IN ('table', 'live') THEN
             peak := format(summed, 'bandwidth::float8');
         ELSIF wanted @> names THEN
-            peak := CASE WHEN $11 THEN 'max(peak)' ELSE 'peak' END;
+            peak := CASE WHEN summing THEN 'max(peak)' ELSE 'peak' END;
         ELSE
             -- Intervals count where they begin: as many as there may be in a bucket, whole.
             period := coalesce(period, (SELECT s.seconds FROM lastfluss._sources() s WHERE s.kind = 'table'), 60);
             peak := format(summed || '::float8 * 8 / %s', 'bytes', (piece.seconds + period - 1) / period * period);
         END IF;
-        parts := parts || format('SELECT %s AS "time", %s%s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
-                                 ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s%s',
+        part := format('SELECT %s AS "time", %s%s AS bytes, %s AS packets, %s AS flows, (%s)::real AS peak, %s AS seconds'
+                       ' FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)%s%s',
             CASE WHEN $3 IS NULL THEN 'NULL::timestamptz' ELSE '"time"' END, shown, format(capped, bytes),
             format(capped, CASE WHEN 'packets' = ANY (piece.columns) THEN 'packets' ELSE 'NULL::bigint' END),
             format(capped, CASE WHEN 'flows' = ANY (piece.columns) THEN 'flows' ELSE 'NULL::bigint' END), peak, piece.seconds,
             piece.relation, piece.begins, piece.ends, filter,
-            CASE WHEN $11 THEN ' GROUP BY ' || coalesce(nullif(substr(groups, 3), ''), '()') || ' HAVING count(*) > 0' ELSE '' END);
+            CASE WHEN summing THEN coalesce(' GROUP BY ' || nullif(substr(groups, 3), ''), '') || ' HAVING count(*) > 0' ELSE '' END);
+        parts := parts || lastfluss._citus_rows(piece.relation, part, '"time" timestamptz, iface text, ingress boolean, family smallint, remote_asn bigint, local_asn bigint, bytes bigint, packets bigint, flows bigint, peak real, seconds integer');
     END LOOP;
     RETURN coalesce(array_to_string(parts, E'\nUNION ALL '),
         'SELECT NULL::timestamptz AS "time", NULL::text AS iface, NULL::boolean AS ingress, NULL::smallint AS family, NULL::bigint AS remote_asn, NULL::bigint AS local_asn, NULL::bigint AS bytes, NULL::bigint AS packets, NULL::bigint AS flows, NULL::real AS peak, NULL::bigint AS seconds WHERE false');
@@ -2189,8 +2232,10 @@ CREATE FUNCTION lastfluss._series(iface text, asn bigint, begins timestamptz, un
 RETURNS SETOF record LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+    -- once, not for each row
+    WITH s AS MATERIALIZED (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length, lastfluss._graph_over() AS over)
     SELECT g."time", least(g."time" + s.length, to_timestamp(s.over)), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% in'), 0), coalesce(max(g.value) FILTER (WHERE g.metric LIKE '% out'), 0)
-    FROM (SELECT make_interval(secs => lastfluss._step($4 - $3, NULL)) AS length, lastfluss._graph_over() AS over) s
+    FROM s
     CROSS JOIN LATERAL lastfluss.graph($3, $4, s.length, 'total', iface => CASE WHEN $1 IS NOT NULL THEN ARRAY[$1] END, remote_asn => $2) g
     WHERE g.value IS NOT NULL GROUP BY 1, 2;
 $$;
@@ -2679,7 +2724,10 @@ BEGIN
         whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes%s) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
                         part, lastfluss._rows(begins, $2, step_, names, by_columns => '{ingress}', grouped => false), spread);
     END IF;
-    IF health IS NOT NULL THEN
+    IF lastfluss._is_distributed(health) THEN
+        running := lastfluss._citus_rows(health, format('SELECT extract(epoch FROM "time")::bigint / %1$s * %1$s FROM %2$s'
+                                                        ' WHERE host IS NULL AND "time" >= to_timestamp(%3$s) AND "time" < to_timestamp(%4$s) GROUP BY 1', step_, health, first_, last_), 'at bigint');
+    ELSIF health IS NOT NULL THEN
         -- Of each bucket the first row that is found is enough.  The whole range: partitions beside it need no plan.
         running := format('SELECT b.at FROM generate_series($2, $3 - 1, $1) AS b(at) WHERE EXISTS (SELECT FROM %s h'
                           ' WHERE h.host IS NULL AND h."time" >= to_timestamp(b.at) AND h."time" < to_timestamp(least(b.at + $1, $3))'
@@ -2975,20 +3023,33 @@ AS $_$
 DECLARE
     step_  bigint := lastfluss._step(least($2, now()) - $1, $3);
     health regclass := lastfluss._health_table();
+    first_ bigint := floor(extract(epoch FROM $1) / step_) * step_;
+    last_  bigint := ceil(extract(epoch FROM least($2, now())));
+    noted  text := format('%s h', health);
+    before text := format('EXISTS (SELECT FROM %s h WHERE h."time" < to_timestamp($2))', health);
+    later  text := format('EXISTS (SELECT FROM %s h WHERE h."time" >= to_timestamp($3))', health);
     period interval := coalesce((SELECT make_interval(secs => s.seconds) FROM lastfluss._sources() s WHERE s.kind = 'table'), '1 min');
 BEGIN
     IF health IS NULL THEN
         RETURN;
     END IF;
+    IF lastfluss._is_distributed(health) THEN
+        noted := format('(%s) h', lastfluss._citus_rows(health,
+            format('SELECT "time", host, lost, dropped, undecoded FROM %s WHERE "time" >= to_timestamp(%s) AND "time" < to_timestamp(%s)', health, first_, last_),
+            '"time" timestamptz, host inet, lost bigint, dropped bigint, undecoded bigint'));
+        EXECUTE format('SELECT (min("time") < to_timestamp(%s))::text, (max("time") >= to_timestamp(%s))::text FROM %s', first_, last_, health) INTO before, later;
+        before := coalesce(before, 'false');
+        later := coalesce(later, 'false');
+    END IF;
     RETURN QUERY EXECUTE format($$
 WITH seen AS (
     SELECT extract(epoch FROM h."time")::bigint / $1 * $1 AS at, greatest(sum(h.lost), 0) AS lost, sum(h.dropped) AS dropped, sum(h.undecoded) AS undecoded,
            string_agg(DISTINCT host(h.host), ', ') FILTER (WHERE h.lost > 0 OR h.undecoded > 0) AS hosts
-    FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
+    FROM %1$s WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3) GROUP BY 1
 ), noted AS (
-    SELECT CASE WHEN EXISTS (SELECT FROM %1$s h WHERE h."time" < to_timestamp($2)) THEN $2 ELSE (SELECT min(at) FROM seen) END AS first,
-           (SELECT max(at) FROM seen) AS newest, EXISTS (SELECT FROM %1$s h WHERE h."time" >= to_timestamp($3)) AS later,
-           (SELECT max(h."time") FROM %1$s h WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3)) AS newest_time
+    SELECT CASE WHEN %2$s THEN $2 ELSE (SELECT min(at) FROM seen) END AS first,
+           (SELECT max(at) FROM seen) AS newest, %3$s AS later,
+           (SELECT max(h."time") FROM %1$s WHERE h."time" >= to_timestamp($2) AND h."time" < to_timestamp($3)) AS newest_time
 ), bounds AS (
     -- What is behind the newest interval may be on its way, until it is late, or the collector was started after it.
     SELECT n.first, CASE WHEN n.later THEN $3 - 1
@@ -3008,8 +3069,8 @@ SELECT to_timestamp(min(at)), least(to_timestamp(max(at) + $1), now()),
                  ELSE concat_ws(', ', nullif(sum(lost), 0) || ' lost', nullif(sum(dropped), 0) || ' dropped by the kernel', nullif(sum(undecoded), 0) || ' not decoded')
                       || coalesce(' (' || (SELECT string_agg(DISTINCT x, ', ') FROM unnest(array_agg(hosts)) x) || ')', '') END,
        kind
-FROM island GROUP BY kind, island ORDER BY 1$$, health)
-    USING step_, (floor(extract(epoch FROM $1) / step_) * step_)::bigint, ceil(extract(epoch FROM least($2, now())))::bigint, period,
+FROM island GROUP BY kind, island ORDER BY 1$$, noted, before, later)
+    USING step_, first_, last_, period,
         lastfluss._silent_until(), lastfluss._over();
 END;
 $_$;
@@ -3115,7 +3176,7 @@ DECLARE
     answers constant text[] := ARRAY['traffic', 'top_asns', 'top_downstream_asns', 'asn_report', 'interface_report', 'percentile',
         'peering_candidates', 'plot', 'svg', '_sources', '_tables', '_over', '_own_asn', '_asn_name', '_interfaces', '_is_among', '_may_read',
         '_slots', '_peak', '_peaks', '_largest', '_less', '_lowest', '_step', '_pieces', '_sums', '_rows', '_traffic', '_begins', 'units', '_bar', '_interface_names', '_top', '_asn_report', '_percentile',
-        '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
+        '_is_distributed', '_citus_query', '_citus_rows', '_series', '_scale', '_ticks', '_cell', '_title', '_xml',
         '_role_color', '_graph_interfaces', '_graph_names', '_graph_over', '_graph_rows', '_graph_begins', '_health_table', '_graph_asn', '_asn_country', 'graph',
         'graph_interfaces', 'graph_top', '_graph_search', 'graph_search', 'graph_peering', 'graph_billing', 'graph_health',
         '_silent_until', 'losses', '_shade', '_dashboard_panel', 'dashboard'];
@@ -3126,19 +3187,26 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = 'The collector makes it some seconds after CREATE EXTENSION; lastfluss.doctor() says what keeps it from that.';
     END IF;
-    EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s',
         (SELECT string_agg(p.oid::regprocedure::text, ', ') FROM pg_proc p
          WHERE p.pronamespace = 'lastfluss'::regnamespace AND p.proname = ANY (answers)), $1);
+    IF $2 THEN
+        EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.site_interface TO %s', $1);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
+    END IF;
+    -- Citus takes rights on schemas and tables from the coordinator to all nodes, and has them granted nowhere else.
+    IF lastfluss._citus_follows() THEN
+        RETURN;
+    END IF;
+    EXECUTE format('GRANT USAGE ON SCHEMA lastfluss TO %s', $1);
     FOR relation IN SELECT t FROM lastfluss._tables() t LOOP
         EXECUTE format('GRANT SELECT ON %s TO %s', relation, $1);
     END LOOP;
     IF $2 THEN
-        EXECUTE format('GRANT SELECT ON lastfluss.live, lastfluss.interface, lastfluss.site_interface, lastfluss.asn TO %s', $1);
+        EXECUTE format('GRANT SELECT ON lastfluss.interface, lastfluss.asn TO %s', $1);
         IF lastfluss._health_table() IS NOT NULL THEN
             EXECUTE format('GRANT SELECT ON %s TO %s', lastfluss._health_table(), $1);
         END IF;
-        EXECUTE format('GRANT EXECUTE ON FUNCTION lastfluss._live() TO %s', $1);
     END IF;
 END;
 $$;
@@ -3670,6 +3738,173 @@ AS 'MODULE_PATHNAME', 'lastfluss_replay' LANGUAGE C STRICT VOLATILE;
 COMMENT ON FUNCTION lastfluss.replay(bytea) IS
 'writes a capture file into traffic, as if its datagrams had arrived at the times that it holds; needs the right to INSERT there. So the intervals of the setting window before its first datagram are open as well, and flows that had begun are spread over them; what lies further back is late and counts in the oldest of them: where routers report flows of half an hour, set window to that, or the first interval of a capture has too much';
 
+/* Citus */
+
+CREATE FUNCTION lastfluss._citus_make_partition(relation regclass, "time" timestamptz) RETURNS void
+AS 'MODULE_PATHNAME', 'lastfluss_citus_make_partition' LANGUAGE C STRICT;
+COMMENT ON FUNCTION lastfluss._citus_make_partition(regclass, timestamptz) IS 'on the coordinator of a Citus cluster, for its other nodes: makes the partition for this time';
+
+CREATE FUNCTION lastfluss._is_distributed(relation regclass) RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found boolean := false;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT EXISTS (SELECT FROM pg_catalog.pg_dist_partition p WHERE p.logicalrelid = $1)' INTO found USING $1;
+    END IF;
+    RETURN found;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._is_distributed(regclass) IS 'is it a table of Citus?';
+
+CREATE FUNCTION lastfluss._citus_query(query text) RETURNS SETOF record LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN QUERY EXECUTE $1;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_query(text) IS 'the rows of a query that Citus plans by itself, whatever the query is that they are needed in';
+
+CREATE FUNCTION lastfluss._citus_rows(relation regclass, query text, columns text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN lastfluss._is_distributed($1) THEN format('SELECT * FROM lastfluss._citus_query(%L) AS q(%s)', $2, $3) ELSE $2 END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_rows(regclass, text, text) IS
+'a query of this table, which has these columns, so that it can be part of any other: shards are summed up on their nodes, in parallel, and Citus sees nothing of the other';
+
+CREATE FUNCTION lastfluss._citus_follows() RETURNS boolean LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    follows boolean := false;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_local_group') IS NOT NULL THEN
+        EXECUTE 'SELECT groupid <> 0 FROM pg_catalog.pg_dist_local_group' INTO follows;
+    END IF;
+    RETURN follows;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_follows() IS 'is this a node of a Citus cluster, and not the coordinator, which knows the rollups?';
+
+CREATE FUNCTION lastfluss._citus_ask(query text) RETURNS text LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_$
+DECLARE
+    answer record;
+BEGIN
+    EXECUTE 'SELECT r.success, r.result FROM pg_catalog.run_command_on_coordinator($1) r' INTO answer USING $1;
+    IF answer.success IS NOT TRUE THEN
+        RAISE EXCEPTION 'the coordinator could not do its part: %', coalesce(answer.result, 'no answer') USING ERRCODE = 'connection_failure';
+    END IF;
+    RETURN answer.result;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss._citus_ask(text) IS 'the only value of a query that the coordinator runs';
+
+CREATE FUNCTION lastfluss._citus_share() RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    relation text;
+BEGIN
+    FOREACH relation IN ARRAY ARRAY['interface', 'setting', 'asn', 'prefix', 'counters', '_rollup_dirty'] LOOP
+        relation := 'lastfluss.' || relation;
+        CONTINUE WHEN EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = relation::regclass);
+        -- It goes to new nodes by logical replication, which wants to know rows by something.
+        IF NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = relation::regclass AND i.indisprimary) THEN
+            EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', relation);
+        END IF;
+        -- Our triggers check a row, and tell the collector of the node that the row is on.
+        PERFORM set_config('citus.enable_unsafe_triggers', 'on', true);
+        PERFORM create_reference_table(relation);
+        -- Through a view, too, Citus reads its tables with the rights of who asks.
+        IF relation IN ('lastfluss.interface', 'lastfluss.setting', 'lastfluss._rollup_dirty') THEN
+            EXECUTE format('GRANT SELECT ON %s TO pg_monitor', relation);
+        END IF;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_share() IS 'on the coordinator of a Citus cluster: makes the configuration, and what nodes tell each other, the same on all of them';
+
+CREATE FUNCTION lastfluss._citus_adopt() RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    shard text;
+BEGIN
+    -- Else shards are no relations that one sees.
+    PERFORM set_config('citus.override_table_visibility', 'off', true);
+    FOR shard IN
+        SELECT format('%I.%I', n.nspname, c.relname)
+        FROM pg_class t JOIN pg_namespace n ON n.oid = t.relnamespace JOIN pg_dist_shard s ON s.logicalrelid = t.oid
+        JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = t.relname || '_' || s.shardid
+        WHERE n.nspname = 'lastfluss' AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+    LOOP
+        EXECUTE format('ALTER EXTENSION lastfluss ADD TABLE %s', shard);
+    END LOOP;
+    -- A view on a table of Citus is read with the rights of who asks, local tables in it included.
+    IF NOT has_table_privilege('pg_monitor', 'lastfluss._rollup', 'SELECT') THEN
+        GRANT SELECT ON lastfluss._rollup, lastfluss._maintenance TO pg_monitor;
+    END IF;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss._citus_adopt() IS 'on every node of a Citus cluster: shards of the extension''s tables belong to it, as these do, so that DROP EXTENSION drops them; and pg_monitor may read what its views are made of';
+
+CREATE FUNCTION lastfluss.distribute() RETURNS SETOF regclass LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+SET client_min_messages = warning
+AS $$
+DECLARE
+    relation regclass;
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_partition') IS NULL THEN
+        RAISE EXCEPTION 'Citus is not installed in this database'
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'CREATE EXTENSION citus; where the server has preloaded it.';
+    ELSIF lastfluss._citus_follows() THEN
+        RAISE EXCEPTION 'tables are distributed on the coordinator'
+        USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT lastfluss.distribute(); there.';
+    END IF;
+    FOR relation IN
+        SELECT t FROM lastfluss._tables() t UNION SELECT h FROM lastfluss._health_table() h WHERE h IS NOT NULL
+    LOOP
+        CONTINUE WHEN lastfluss._is_distributed(relation);
+        PERFORM create_distributed_table(relation, CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = relation AND a.attname = 'id' AND NOT a.attisdropped) THEN 'id' ELSE 'time' END);
+        PERFORM truncate_local_data_after_distributing_table(relation);
+        RETURN NEXT relation;
+    END LOOP;
+END;
+$$;
+COMMENT ON FUNCTION lastfluss.distribute() IS
+'on the coordinator of a Citus cluster, for its administrator: puts the rows of traffic, its rollups and traffic_health into shards, where these tables were made before Citus came, or by a restore. Nothing is written into them meanwhile; intervals wait';
+
+CREATE FUNCTION lastfluss.live_nodes(OUT node text, OUT "time" timestamptz, OUT bandwidth real, OUT iface text, OUT ingress boolean,
+    OUT remote_asn bigint, OUT local_asn bigint, OUT family smallint, OUT bytes bigint, OUT packets bigint, OUT flows bigint)
+RETURNS SETOF record LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $_$
+BEGIN
+    IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+        RETURN QUERY SELECT 'this server', l."time", l.bandwidth, l.iface, l.ingress, l.remote_asn, l.local_asn, l.family, l.bytes, l.packets, l.flows
+        FROM lastfluss.live l;
+        RETURN;
+    END IF;
+    RETURN QUERY EXECUTE $$
+SELECT n.nodename || ':' || n.nodeport, l.*
+FROM pg_catalog.run_command_on_all_nodes('SELECT coalesce(json_agg(l), ''[]'') FROM lastfluss.live l', give_warning_for_connection_errors => true) r
+JOIN pg_catalog.pg_dist_node n USING (nodeid)
+CROSS JOIN LATERAL json_to_recordset(CASE WHEN r.success THEN r.result::json ELSE '[]' END) AS l("time" timestamptz, bandwidth real, iface text, ingress boolean,
+    remote_asn bigint, local_asn bigint, family smallint, bytes bigint, packets bigint, flows bigint)$$;
+END;
+$_$;
+COMMENT ON FUNCTION lastfluss.live_nodes() IS
+'lastfluss.live of all nodes of a Citus cluster, in the same columns and with the node; a warning for one that does not answer. Without Citus, that of this server';
+
 /* Checks of the configuration */
 
 CREATE FUNCTION lastfluss._address(address text) RETURNS inet LANGUAGE plpgsql IMMUTABLE
@@ -3836,6 +4071,7 @@ GRANT EXECUTE ON FUNCTION lastfluss.doctor(), lastfluss._status(), lastfluss._ex
     lastfluss._table(), lastfluss._tables(), lastfluss._partitions(regclass), lastfluss._free_disk(oid),
     lastfluss._written_until(), lastfluss._arrived_until(), lastfluss._estimated_rows(regclass), lastfluss._version_mismatch(text),
     lastfluss._doctor_collector(), lastfluss._doctor_decoding(), lastfluss._doctor_counting(),
-    lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(),
+    lastfluss._doctor_losses(), lastfluss._doctor_writing(), lastfluss._doctor_partitions(), lastfluss._doctor_citus(),
     lastfluss._doctor_disk(), lastfluss._doctor_counters(), lastfluss._doctor_storage(),
-    lastfluss._doctor_sites(), lastfluss._is_hypertable(regclass) TO pg_monitor;
+    lastfluss._doctor_sites(), lastfluss._is_hypertable(regclass), lastfluss._is_distributed(regclass),
+    lastfluss._citus_rows(regclass, text, text), lastfluss._citus_query(text) TO pg_monitor;

@@ -29,6 +29,7 @@
 #include "utils/timestamp.h"
 
 #include "bulk.h"
+#include "citus.h"
 #include "compat.h"
 
 #define BULK_PIECE	65536		/* octets that are made at a time */
@@ -94,7 +95,7 @@ bulk_suits(Oid table, const TableRows *rows)
 {
 	return bulk_is_ordinary(table) && bulk_same_types(table, rows) &&
 		!OidIsValid(get_extension_oid("timescaledb", true)) &&
-		!OidIsValid(get_extension_oid("citus", true)) &&
+		!on_citus() &&
 		pg_class_aclcheck(table, GetUserId(), ACL_INSERT) == ACLCHECK_OK &&
 		check_enable_rls(table, InvalidOid, true) != RLS_ENABLED &&
 		pg_get_client_encoding() == GetDatabaseEncoding();

@@ -21,6 +21,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "compat.h"
 #include "lastfluss.h"
 #include "parcel.h"
@@ -145,6 +146,8 @@ maintenance_look(void)
 	if (!launcher_hold_extension())
 		return false;
 	version_log();
+	if (!on_citus_leader())
+		return false;
 	config_read_settings(&maintenance.settings);
 	table_split_name(maintenance.settings.table, &schema, &relation);
 	maintenance.traffic = get_relname_relid(relation, get_namespace_oid(schema, true));

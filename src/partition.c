@@ -25,6 +25,7 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "lastfluss.h"
 #include "table.h"
 
@@ -131,7 +132,10 @@ partition_try_columnstore(const char *table, const TableLayout *layout, const ch
 	CurrentResourceOwner = owner;
 }
 
-/* Without a key, a publication FOR ALL TABLES would keep us from doing buckets again. */
+/*
+ * Without a key, a publication FOR ALL TABLES would keep us from doing buckets again,
+ * and Citus from moving shards while rows come.
+ */
 static void
 partition_identify(const char *table, const TableLayout *layout)
 {
@@ -143,7 +147,9 @@ static void
 partition_create_parent(const char *table, const char *columns, const TableLayout *layout)
 {
 	char	   *timescale = partition_timescale_schema();
+	bool		citus = on_citus();
 
+	on_citus_refuse_timescale();
 	table_run(psprintf("CREATE TABLE %s (%s)%s", table, columns,
 					   timescale ? "" : " PARTITION BY RANGE (\"time\")"));
 	if (timescale)
@@ -154,10 +160,16 @@ partition_create_parent(const char *table, const char *columns, const TableLayou
 		partition_try_columnstore(table, layout, timescale);
 	}
 	else
-		/* Rows come in the order of time, so that a BRIN index stays tiny. */
-		table_run(psprintf("CREATE INDEX ON %s USING %s (\"time\")", table,
-						   layout->exact_index ? "btree" : "brin"));
+		/*
+		 * Rows come in the order of time, so that a BRIN index stays tiny.  That of a
+		 * shard is on another node, where autovacuum brings it up to date.
+		 */
+		table_run(psprintf("CREATE INDEX ON %s USING %s (\"time\")%s", table,
+						   layout->exact_index ? "btree" : "brin",
+						   citus && !layout->exact_index ? " WITH (autosummarize = on)" : ""));
 	partition_identify(table, layout);
+	if (citus)
+		on_citus_distribute(table, layout->distribution);
 }
 
 void
@@ -353,8 +365,14 @@ partition_is_missing(Oid table, TimestampTz time, LOCKMODE lockmode)
 bool
 partition_ensure_named(Oid table, const char *name, const TableLayout *layout, TimestampTz time)
 {
-	if (!partition_is_missing(table, time, RowExclusiveLock) ||
-		!partition_is_missing(table, time, ShareUpdateExclusiveLock))
+	if (!partition_is_missing(table, time, RowExclusiveLock))
+		return false;
+	if (on_citus_is_distributed(table) && !on_citus_leader())
+	{
+		on_citus_ask_for_partition(table, time);
+		return true;
+	}
+	if (!partition_is_missing(table, time, ShareUpdateExclusiveLock))
 		return false;
 	partition_create(table, name, layout, partition_start(layout->width, time));
 	return true;

@@ -18,6 +18,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "lastfluss.h"
 #include "retention.h"
 #include "table.h"
@@ -87,6 +88,7 @@ retention_drop_level(Rollups *rollups, RollupLevel level, const char *retention,
 	if (rollups_on && level == ROLLUP_RAW)
 	{
 		table_lock_piece(table, &piece);
+		on_citus_settle();
 		if (!retention_is_summed_up(rollups, level, &piece))
 			return false;
 	}
@@ -136,6 +138,14 @@ retention_delete_counters(const char *retention)
 	if (retention == NULL)
 		return false;
 	values[0] = TimestampTzGetDatum(retention_cutoff(retention));
+	/* They may lie on all nodes, and a ctid tells nothing there. */
+	if (on_citus())
+	{
+		if (SPI_execute_with_args("DELETE FROM lastfluss.counters WHERE \"time\" < $1",
+								  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
+			elog(ERROR, "could not delete counters");
+		return false;
+	}
 	if (SPI_execute_with_args(psprintf("DELETE FROM lastfluss.counters WHERE ctid = ANY (ARRAY("
 									   "SELECT ctid FROM lastfluss.counters WHERE \"time\" < $1 LIMIT %d))",
 									   RETENTION_COUNTERS),

@@ -36,6 +36,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "lastfluss.h"
 #include "rollup.h"
 #include "shared.h"
@@ -146,8 +147,9 @@ rollup_ceil(TimestampTz time, int seconds)
 static const char *
 rollup_table_name(Oid table)
 {
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
+	const char *name = table_name(table);
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
 }
 
 static void
@@ -203,6 +205,8 @@ rollup_note(Oid traffic, TimestampTz time)
 {
 	TableUser	before;
 
+	/* On Citus the notes are on the coordinator, which knows its own OIDs. */
+	traffic = on_citus_leader_oid(traffic);
 	table_become(table_owner(table_find("lastfluss", "_rollup_dirty")), &before);
 	rollup_insert_note(traffic, ROLLUP_FIRST, time);
 	table_become_again(&before);
@@ -463,8 +467,8 @@ rollup_copy_rights(Oid table, Oid traffic, Oid owner)
 static Oid
 rollup_open(Oid traffic, RollupLevel level)
 {
+	const char *relation = table_name_beside(table_name(traffic), rollup_name(level));
 	const char *schema = get_namespace_name(get_rel_namespace(traffic));
-	const char *relation = table_name_beside(get_rel_name(traffic), rollup_name(level));
 	TableLayout layout = rollup_layout(level);
 	Oid			owner = table_owner(traffic);
 	Oid			table = table_find(schema, relation);
@@ -713,7 +717,7 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 static bool
 rollup_has_rows(Oid table, TimestampTz since, TimestampTz until)
 {
-	table_run(psprintf("SELECT FROM %s WHERE \"time\" >= %s AND \"time\" < %s LIMIT 1",
+	table_run(psprintf("SELECT 1 FROM %s WHERE \"time\" >= %s AND \"time\" < %s LIMIT 1",
 					   rollup_table_name(table), rollup_time(since), rollup_time(until)));
 	return SPI_processed > 0;
 }
@@ -868,7 +872,8 @@ rollup_summarize(const Rollups *rollups, RollupLevel level)
 	TimestampTz from = rollups->states[level + 1].complete_until;
 
 	if (TIMESTAMP_IS_NOBEGIN(from) || !OidIsValid(get_rel_namespace(rollups->states[level].relation)) ||
-		table_kind(rollups->states[level].relation) != TABLE_PARTITIONED)
+		table_kind(rollups->states[level].relation) != TABLE_PARTITIONED ||
+		on_citus_is_distributed(rollups->states[level].relation))
 		return;
 	table_run(psprintf("SELECT brin_summarize_new_values(i.indexrelid) FROM lastfluss._partitions(%u::oid::regclass) p"
 					   " JOIN pg_index i ON i.indrelid = p.partition JOIN pg_class c ON c.oid = i.indexrelid"
@@ -950,6 +955,7 @@ rollup_advance(Rollups *rollups, RollupLevel level, TimestampTz until)
 	if (source != ROLLUP_RAW)
 		until = Min(until, rollup_floor(rollups->states[source].complete_until, rollup_types[level].step));
 	rollup_delete_notes(rollups->traffic, level, since, until);
+	on_citus_settle();
 	rollup_fill(rollups, level, source, since, until, since < state->clean_from);
 	state->complete_until = until;
 	rollup_save_state(rollups, level);
@@ -1060,8 +1066,10 @@ rollup_redo_range(Rollups *rollups, RollupLevel level, TimestampTz since, Timest
 		return;
 	rollup_begin_earlier(rollups, level, since);
 	source = rollup_source(rollups, level, since, until);
-	if (source != level)
-		rollup_fill(rollups, level, source, since, until, true);
+	if (source == level)
+		return;
+	on_citus_settle();
+	rollup_fill(rollups, level, source, since, until, true);
 }
 
 RollupResult
@@ -1112,6 +1120,37 @@ rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *part
 					rollup_time(until), table, rollup_seconds(rollups, level));
 }
 
+/*
+ * The same for Citus, which has no DELETE within another statement: what the buckets
+ * have is known by its ids.
+ */
+static void
+rollup_add_apart(const Rollups *rollups, RollupLevel level, const char *partition,
+				 TimestampTz since, TimestampTz until)
+{
+	const char *table = rollup_table_name(rollups->states[level].relation);
+	const char *bucket = rollup_bucket(level);
+	const char *range = psprintf("\"time\" >= %s AND \"time\" < %s",
+								 rollup_time(rollup_floor(since, rollup_types[level].step)), rollup_time(until));
+	StringInfoData rows;
+	char	   *before;
+
+	initStringInfo(&rows);
+	rollup_append_rows(&rows, rollups, ROLLUP_RAW, partition, since, until);
+	table_run(psprintf("SELECT coalesce(array_agg(id), '{}') FROM %s WHERE %s AND \"time\" IN (SELECT %s FROM (%s) r)",
+					   table, range, bucket, rows.data));
+	before = psprintf("%s AND id = ANY (%s::bigint[])", range,
+					  quote_literal_cstr(SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1)));
+	table_run(psprintf("INSERT INTO %s " ROLLUP_COLUMNS
+					   " SELECT \"time\", (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)"
+					   " FROM (SELECT %s AS \"time\", " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real AS peak"
+					   " FROM (%s) r GROUP BY 1, 2, 3, 4, 5, 6"
+					   " UNION ALL SELECT \"time\", " ROLLUP_KEY ", bytes, packets, flows, peak FROM %s WHERE %s) b"
+					   " GROUP BY \"time\", " ROLLUP_KEY " ORDER BY 1, 5, 3, 4",
+					   table, rollup_seconds(rollups, level), bucket, rows.data, table, before));
+	table_run(psprintf("DELETE FROM %s WHERE %s", table, before));
+}
+
 static void
 rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 					TimestampTz since, TimestampTz until)
@@ -1125,7 +1164,10 @@ rollup_add_to_level(Rollups *rollups, RollupLevel level, const char *partition,
 	rollup_begin_earlier(rollups, level, rollup_floor(since, rollup_types[level].step));
 	table_become(table_lock_for_rows(state->relation), &before);
 	rollup_ensure_partitions(state->relation, level, rollup_floor(since, rollup_types[level].step), until);
-	table_run(rollup_add_statement(rollups, level, partition, since, until));
+	if (on_citus_is_distributed(state->relation))
+		rollup_add_apart(rollups, level, partition, since, until);
+	else
+		table_run(rollup_add_statement(rollups, level, partition, since, until));
 	table_become_again(&before);
 	rollup_sums_fill(rollups, level, rollup_floor(since, rollup_types[level].step),
 					  rollup_floor(until + rollup_types[level].step * USECS_PER_SEC - 1, rollup_types[level].step));
@@ -1135,6 +1177,7 @@ void
 rollup_add_late(Rollups *rollups, const char *partition, TimestampTz starts, TimestampTz ends)
 {
 	rollup_delete_notes(rollups->traffic, ROLLUP_FIRST, starts, ends);
+	on_citus_settle();
 	for (RollupLevel level = ROLLUP_FIRST; level <= ROLLUP_LAST; level++)
 		rollup_add_to_level(rollups, level, partition, starts, ends);
 }

@@ -27,6 +27,7 @@
 #include "utils/varlena.h"
 
 #include "bulk.h"
+#include "citus.h"
 #include "compat.h"
 #include "lastfluss.h"
 #include "table.h"
@@ -155,6 +156,24 @@ table_owner(Oid table)
 	return owner;
 }
 
+static void
+table_report_dropped(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("a table for traffic was dropped just now")));
+}
+
+const char *
+table_name(Oid table)
+{
+	const char *name = get_rel_name(table);
+
+	if (name == NULL)
+		table_report_dropped();
+	return name;
+}
+
 Oid
 table_lock_for_rows(Oid table)
 {
@@ -162,9 +181,7 @@ table_lock_for_rows(Oid table)
 	Oid			owner;
 
 	if (relation == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("a table for traffic was dropped just now")));
+		table_report_dropped();
 	owner = relation->rd_rel->relowner;
 	if (!table_has_column(table, "time"))
 		ereport(ERROR,
@@ -304,7 +321,11 @@ table_lock_piece(Oid table, const TablePiece *piece)
 	TableUser	before;
 
 	table_become(table_lock_for_rows(table), &before);
-	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE", piece->name));
+	/* On Citus, who inserts through a table has a lock on no partition of it. */
+	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
+					   on_citus_is_distributed(table)
+					   ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table))
+					   : piece->name));
 	table_become_again(&before);
 }
 

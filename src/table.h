@@ -37,6 +37,7 @@ typedef struct TableLayout
 	const char *comment;
 	const char *first;			/* columns before "time", as CREATE TABLE has them */
 	const char *constraint;		/* behind the last column */
+	const char *distribution;	/* column by whose hash Citus distributes the rows */
 	const char *segments;		/* columns by which a columnstore is split, or NULL */
 	bool		exact_index;	/* of "time": that finds rows, not pages that may have some */
 	const TableColumn *columns;
@@ -113,6 +114,9 @@ extern bool table_may_create(const char *schema, Oid role);
 extern bool table_has_column(Oid table, const char *name);
 
 extern Oid	table_owner(Oid table);
+
+/* An error where it is gone, as one may be that nobody has locked. */
+extern const char *table_name(Oid table);
 
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);

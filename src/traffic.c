@@ -11,6 +11,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "lastfluss.h"
 #include "parcel.h"
 #include "table.h"
@@ -80,6 +81,7 @@ static const TableColumn traffic_local_columns[] = {TRAFFIC_COLUMN_LOCAL_ASN, TR
 	.comment = "traffic by interface and AS, a set of rows for each interval; written by lastfluss", \
 	.first = "id bigserial, ", \
 	.constraint = ", PRIMARY KEY (id, \"time\")", \
+	.distribution = "id", \
 	.columns = traffic_columns, \
 	.column_count = count \
 }
@@ -92,6 +94,7 @@ static const TableLayout traffic_rollup = {
 	.segments = "iface, ingress",
 	.first = "id bigserial, ",
 	.constraint = "",
+	.distribution = "id",
 	.columns = traffic_rollup_columns,
 	.column_count = lengthof(traffic_rollup_columns)
 };
@@ -100,6 +103,7 @@ static const TableLayout traffic_rollup = {
 	.segments = "iface, ingress", \
 	.first = "", \
 	.constraint = "", \
+	.distribution = "time", \
 	.exact_index = true, \
 	.columns = sum_columns, \
 	.column_count = lengthof(sum_columns) \
@@ -128,6 +132,7 @@ traffic_open(const char *name)
 			return table;
 		UnlockRelationOid(table, RowExclusiveLock);
 	}
+	on_citus_require_leader(schema, relation);
 	return table_create(schema, relation, &traffic_layout, table_database_owner());
 }
 

@@ -10,6 +10,7 @@
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
+#include "citus.h"
 #include "lastfluss.h"
 #include "table.h"
 #include "traffic.h"
@@ -60,6 +61,7 @@ static const TableLayout health_layout = {
 	.comment = "how complete the intervals of traffic are: a row for each interval and exporter (for ten minutes also when it is silent), and one with host null that is always there while the collector runs",
 	.first = "",
 	.constraint = "",
+	.distribution = "time",
 	.exact_index = true,
 	.columns = health_columns,
 	.column_count = lengthof(health_columns)
@@ -95,6 +97,7 @@ traffic_health_open(const char *name, Oid traffic)
 	table = table_find(schema, relation);
 	if (OidIsValid(table))
 		return table;
+	on_citus_require_leader(schema, relation);
 	if (table_may_create(schema, owner))
 		return table_create(schema, relation, &health_layout, owner);
 	health_report_missing(schema, relation, owner);
@@ -110,7 +113,7 @@ traffic_health_prepare_ahead(Oid table)
 Oid
 traffic_health_find(Oid traffic)
 {
-	return get_relname_relid(table_name_beside(get_rel_name(traffic), "health"),
+	return get_relname_relid(table_name_beside(table_name(traffic), "health"),
 							 get_rel_namespace(traffic));
 }
 

@@ -23,6 +23,7 @@
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
+#include "citus.h"
 #include "copy.h"
 #include "lastfluss.h"
 #include "prefixes.h"
@@ -50,6 +51,7 @@ typedef struct Writer
 	char		logged[SHARED_ERROR_SIZE];	/* the error that the log has */
 	TimestampTz config_at;		/* when it is to be read again */
 	TimestampTz open_at;		/* when the tables are to be looked for */
+	Oid			extension;		/* whose tables these are */
 	uint32		keep_top;		/* setting; 0: all */
 	uint32		keep_top_share; /* setting; millionths */
 	bool		prefixes_wanted;	/* by setting "asn_source" */
@@ -63,6 +65,25 @@ static Writer writer;
  * Transactions that may fail.
  */
 
+/* Is it the same but for numbers?  Citus tells which shard it was, another one each time. */
+static bool
+writer_is_logged(const char *text)
+{
+	const char *logged = writer.logged;
+
+	for (;;)
+	{
+		text += strspn(text, "0123456789");
+		logged += strspn(logged, "0123456789");
+		if (*text != *logged)
+			return false;
+		if (*text == '\0')
+			return true;
+		text++;
+		logged++;
+	}
+}
+
 /* Says the error in status, and in the log if it was not the last one there. */
 static void
 writer_report(const char *what, const ErrorData *error)
@@ -72,7 +93,7 @@ writer_report(const char *what, const ErrorData *error)
 	session_error_text(what, error, text);
 	shared_set_error(text);
 	writer.failing = what;
-	if (strcmp(text, writer.logged) == 0)
+	if (writer_is_logged(text))
 		return;
 	strlcpy(writer.logged, text, sizeof(writer.logged));
 	session_log_error(LOG_RANK_ERROR, what, error);
@@ -620,6 +641,9 @@ writer_read_config(void *argument)
 		writer.table = table;
 		writer.open_at = 0;
 	}
+	if (writer.extension != get_extension_oid("lastfluss", true))
+		writer.open_at = 0;
+	writer.extension = get_extension_oid("lastfluss", true);
 	writer_set_configured(true);
 }
 
@@ -640,7 +664,14 @@ writer_follow_config(void)
 static void
 writer_make_tables(void *argument)
 {
+	on_citus_share_tables();
 	(void) traffic_health_open(writer.table, traffic_open(writer.table));
+}
+
+static void
+writer_adopt_shards(void *argument)
+{
+	on_citus_adopt_shards();
 }
 
 /* Before there are rows, so that dashboards find them. */
@@ -655,6 +686,7 @@ writer_open_tables(void)
 	{
 		writer.open_at = TimestampTzPlusMilliseconds(now, WRITER_OPEN_SECONDS * 1000);
 		shared_wake_maintenance();
+		writer_try("have shards belong to the extension", writer_adopt_shards, NULL);
 	}
 }
 

@@ -33,6 +33,11 @@
 #
 #   fan_in      how fast a hub takes what three sites have kept for it (ROWS=2000 of INTERVALS=250)
 #
+#   make bench PARTS=citus
+#
+#   citus       what one, two and three nodes of Citus write and how fast they answer, where
+#               that is installed: ROWS=40000 of an interval, KEYS=400 of a minute
+#
 # Everything runs below a temporary directory: a private installation and server
 # (see lib.sh), which the generator (generator/) sends to.  Progress goes to
 # stderr.  Figures of CPU are what the scheduler has given to a process.  The
@@ -53,6 +58,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/bench_layout.sh"
 # shellcheck source=src/test/bench_fan_in.sh
 . "$here/bench_fan_in.sh"
+# shellcheck source=src/test/bench_citus.sh
+. "$here/bench_citus.sh"
 checkout=$(cd "$here/../.." && pwd)
 
 all_parts='records formats loss flush memory keys exporters templates floods others'
@@ -399,6 +406,7 @@ finish()
 
 	trap - EXIT
 	[ -z "${other:-}" ] || kill "$(cat "$work/other.pid")" 2>/dev/null || :
+	citus_stop || :
 	stop_server || :
 	fan_in_stop || :
 	[ "$status" -eq 0 ] || [ ! -f "$work/server.log" ] || tail -n 20 "$work/server.log" >&2
@@ -430,9 +438,9 @@ check_parts()
 
 	for part in $parts
 	do
-		case " $all_parts answers layout fan_in " in
+		case " $all_parts answers layout fan_in citus " in
 			*" $part "*) ;;
-			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers layout fan_in" ;;
+			*) die "no part of the bench is called \"$part\"; there are: $all_parts answers layout fan_in citus" ;;
 		esac
 	done
 	[ "$seconds" -ge 2 ] 2>/dev/null || die "SECONDS must be a number from 2 on"

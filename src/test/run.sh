@@ -17,6 +17,8 @@
 #   VERBOSE=1             show what the TAP tests say
 #   TAP_FILES='a.pl b.pl' these files instead of src/test/t/*.pl
 #   LASTFLUSS_TEST_TIMESCALE=1   for the tests: TimescaleDB must be there
+#   LASTFLUSS_TEST_CITUS=1       for the tests: Citus must be there
+#   LASTFLUSS_TEST_ON=citus      the tests' servers are Citus clusters of one node each
 
 set -eu
 

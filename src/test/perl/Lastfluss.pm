@@ -24,6 +24,18 @@ use Time::HiRes qw(usleep);
 
 my %taken_ports;
 
+my $citus_conf = <<'CONF';
+shared_preload_libraries = 'citus,lastfluss'
+citus.node_conninfo = 'sslmode=prefer'
+citus.shard_count = 4
+citus.recover_2pc_interval = 2s
+citus.enable_statistics_collection = off
+citus.enable_unsafe_triggers = on
+wal_level = logical
+max_prepared_transactions = 100
+max_connections = 100
+CONF
+
 # A server with the library preloaded, and the extension in its database.
 # Options: database, conf (lines of postgresql.conf), start, extension, listen (the
 # three are true unless set to 0), init (arguments of the node's init), attribution
@@ -36,6 +48,7 @@ sub new
 		port      => udp_port(),
 		sent      => 0,
 		receivers => 1,
+		citus     => $option{citus} // ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus',
 		node      => PostgreSQL::Test::Cluster->new($name,
 			defined $option{install_path} ? (install_path => $option{install_path}) : ()) }, $class;
 
@@ -48,6 +61,7 @@ lastfluss.max_entries = 4096
 log_line_prefix = '%m [%p] %b: '
 timezone = 'UTC'
 CONF
+	$self->node->append_conf('postgresql.conf', $citus_conf) if $self->{citus};
 	$self->node->append_conf('postgresql.conf', $option{conf}) if defined $option{conf};
 	return $self unless $option{start} // 1;
 
@@ -60,6 +74,7 @@ CONF
 
 sub node { return $_[0]{node}; }
 sub port { return $_[0]{port}; }
+sub on_citus { return $_[0]{citus}; }
 
 # Runs SQL in the collector's database, and returns its output.
 sub sql
@@ -108,7 +123,19 @@ sub create_extension
 	my ($self, $attribution) = @_;
 
 	$attribution //= 'arrival';
+	$self->create_citus if $self->{citus};
 	$self->sql("CREATE EXTENSION lastfluss; SELECT lastfluss.set('attribution', '$attribution')");
+	return;
+}
+
+# By its socket, as it listens to nothing else.
+sub create_citus
+{
+	my ($self) = @_;
+	my ($host, $port) = ($self->node->host, $self->node->port);
+
+	$self->sql("SET client_min_messages = error; CREATE EXTENSION IF NOT EXISTS citus; SELECT citus_set_coordinator_host('$host', $port);
+		SELECT citus_set_node_property('$host', $port, 'shouldhaveshards', true)");
 	return;
 }
 
@@ -176,6 +203,10 @@ sub stop
 	$self->node->stop($mode // 'fast');
 	return;
 }
+
+# The ways to stop it in an orderly way.  A smart stop waits for connections, of which
+# Citus keeps some of its own.
+sub stop_modes { return ($_[0]->on_citus ? 'fast' : 'smart', 'fast'); }
 
 sub start
 {

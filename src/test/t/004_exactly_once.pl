@@ -65,8 +65,9 @@ send_until(status('intervals > 0'));
 all_is_written('intervals are written');
 
 # A query that begins before the interval is written, and reads live after.
-for my $try (1 .. 3)
+SKIP: for my $try (1 .. 3)
 {
+	skip 'Citus has no snapshot of all nodes', 4 - $try if $collector->on_citus;
 	send_one();
 	$collector->wait_received;
 	is($collector->sql(q{SELECT sum(bytes) FROM (SELECT bytes FROM traffic
@@ -182,8 +183,8 @@ for (1 .. 3)
 }
 all_is_written('more ASNs than lastfluss.max_entries: the sum is exact');
 is($collector->sql(<<'SQL'), 't|t|t', 'what does not fit has no AS');
-SELECT bool_and(local_asn IS NULL), sum(flows) > 0, sum(flows) = (SELECT folded FROM lastfluss.status)
-FROM traffic WHERE remote_asn IS NULL
+WITH others AS MATERIALIZED (SELECT bool_and(local_asn IS NULL) AS alone, sum(flows) AS flows FROM traffic WHERE remote_asn IS NULL)
+SELECT alone, flows > 0, flows = (SELECT folded FROM lastfluss.status) FROM others
 SQL
 is( $collector->sql('SELECT max(n) FROM (SELECT count(*) AS n FROM traffic GROUP BY time) t'),
 	17, 'and there is one such row');

@@ -49,7 +49,7 @@ $collector->configure(
 	q{SELECT lastfluss.add_interface('A', '127.0.0.11', 1)});
 
 # An orderly stop writes the interval that is open.
-for my $mode ('smart', 'fast')
+for my $mode ($collector->stop_modes)
 {
 	send_some();
 	$collector->stop($mode);

@@ -121,9 +121,13 @@ $collector->becomes(q{SELECT status, finding, advice FROM lastfluss.doctor() WHE
 	'warning|public.plain has no partitions, so that nothing of it can be dropped by the setting retention|SELECT lastfluss.upgrade_table();',
 	'the doctor tells that a plain table is kept');
 is($collector->sql('SELECT count(*) FROM plain'), 1440 * 3, 'which it is');
-$collector->sql('SELECT lastfluss.upgrade_table()');
-$collector->becomes('SELECT count(*) FROM plain', 0, 'until it has partitions');
-is($collector->sql('SELECT sum(flows) FROM plain_1d'), 1440 * (1 + 2 + 3), 'and is summed up');
+SKIP:
+{
+	skip 'upgrade_table() moves no table where Citus is', 2 if $collector->on_citus;
+	$collector->sql('SELECT lastfluss.upgrade_table()');
+	$collector->becomes('SELECT count(*) FROM plain', 0, 'until it has partitions');
+	is($collector->sql('SELECT sum(flows) FROM plain_1d'), 1440 * (1 + 2 + 3), 'and is summed up');
+}
 
 $collector->stop;
 done_testing();

@@ -194,10 +194,28 @@ is($collector->sql('SET ROLE grafana; ' . $lately =~ s/64500/64502/r), 7, 'a rea
 is($collector->sql(q{SET ROLE grafana; SELECT role FROM lastfluss.interface_report('10 min') WHERE iface = 'Customer Hosting'}), 'customer',
 	'and the interfaces');
 
+# Rollups of a table that somebody may read, before there is a row.
+sub see_rollups_of_later
+{
+	$collector->sql('CREATE TABLE later (LIKE traffic INCLUDING ALL); GRANT SELECT ON later TO grafana');
+	$collector->configure(q{SELECT lastfluss.set('table', 'later')});
+	$collector->becomes(q{SELECT count(*) FROM unnest('{5m,1h,1d,5m_total,1h_total,1d_total}'::text[]) n WHERE has_table_privilege('grafana', to_regclass('later_' || n), 'SELECT')},
+		6, 'who may read the table may read its rollups');
+	return;
+}
+
 #
 # The example with customers, twice.
 #
 $collector->becomes(q{SELECT count(*) FROM traffic WHERE remote_asn = 64502}, 1, 'it is written');
+if ($collector->on_citus)
+{
+  SKIP: { skip 'Citus takes no policy with a subquery, as the customers have', 1; }
+	see_rollups_of_later();
+	$collector->stop;
+	done_testing();
+	exit;
+}
 for my $time ('once', 'again')
 {
 	$node->command_ok([ 'psql', '-X', '-q', '-d', $node->connstr('postgres'), '-f', "$FindBin::RealBin/../../../examples/customers.sql" ],
@@ -264,11 +282,7 @@ is($collector->sql(q{SELECT * FROM operator.bill((date_trunc('month', now()) - i
 like($collector->sql(q{SET ROLE customer_video; SELECT * FROM operator.bill((date_trunc('month', now()) - interval '1 day')::date)}),
 	qr/^Example Video\|2\|1000000000\|1000000000\|350.00$/, 'as the customer sees it');
 
-# Rollups of a table that somebody may read, before there is a row.
-$collector->sql('CREATE TABLE later (LIKE traffic INCLUDING ALL); GRANT SELECT ON later TO grafana');
-$collector->configure(q{SELECT lastfluss.set('table', 'later')});
-$collector->becomes(q{SELECT count(*) FROM unnest('{5m,1h,1d,5m_total,1h_total,1d_total}'::text[]) n WHERE has_table_privilege('grafana', to_regclass('later_' || n), 'SELECT')},
-	6, 'who may read the table may read its rollups');
+see_rollups_of_later();
 
 $collector->stop;
 done_testing();

@@ -241,6 +241,8 @@ my @special = (
 	[ qr/^apt-get .*debhelper/, 'changes the machine; make test-package builds the packages' ],
 	[ qr/^apt-get install/,     'changes the machine; src/test/setup.sh installs the same' ],
 	[ qr/^make with_llvm=no/,   'changes the machine; src/test/lib.sh builds and installs into a directory of its own' ],
+	[ qr/^shared_preload.*citus/, 'needs Citus; t/030_citus.pl does it' ],
+	[ qr/^-- on every node\n/, 'needs several nodes; t/030_citus.pl does it' ],
 	[ qr/^shared_preload/,      sub { is($_[0], "shared_preload_libraries = 'lastfluss'\n", "$_[1] is what this server has") } ],
 	[ qr/^sudo -u postgres/,    sub { run_shell($_[0] =~ s/^sudo -u postgres //mgr, $_[1]) } ],
 	[ qr/^\\set \w+ `/,         \&run_sql ],
