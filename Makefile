@@ -16,6 +16,7 @@
 #   make fresh-server                       README's installation in one, to softflowd's first row (root)
 #   make test-timescale                     make test in trixie beside TimescaleDB (root)
 #   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
+#   make test PG_CONFIG=…                   make test on this one (with assertions, say)
 #   make test-upgrade                       pg_upgrade with data, bookworm to trixie (root)
 #   make dist                               the release's archives, of what is committed
 #   make test-package                       Debian packages of it, tried in a chroot (root)

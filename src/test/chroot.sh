@@ -144,6 +144,15 @@ chroot_image_fresh()
 	[ -f "$1" ] && [ -z "$(find "$1" -mtime +"$IMAGE_DAYS")" ]
 }
 
+# chroot_script SUITE: prints by which script debootstrap makes it, where that is not named
+# after it: a release later than debootstrap itself is made as unstable is.
+chroot_script()
+{
+	local scripts=/usr/share/debootstrap/scripts
+
+	[ -e "$scripts/$1" ] || ! [ -e "$scripts/sid" ] || echo sid
+}
+
 # chroot_make_base SUITE IMAGE: a minimal system, with make as the only extra.
 chroot_make_base()
 {
@@ -155,8 +164,9 @@ chroot_make_base()
 	root=$(mktemp -d "$CACHE/root.XXXXXX")
 	chmod 755 "$root" # it is somebody's "/", and goes into the image
 	say "== debootstrap $suite"
+	# shellcheck disable=SC2046  # nothing, or a word
 	PATH=$PATH:/usr/sbin debootstrap --variant=minbase --include=make,ca-certificates \
-		--components="${components// /,}" "$suite" "$root" "$mirror" >"$image.log" 2>&1 ||
+		--components="${components// /,}" "$suite" "$root" "$mirror" $(chroot_script "$suite") >"$image.log" 2>&1 ||
 		{ tail -n 20 "$image.log"; die "debootstrap failed; the whole log is in $image.log"; }
 	chroot_write_apt "$root" "$suite"
 	chroot_write_policy "$root"

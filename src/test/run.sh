@@ -14,11 +14,14 @@
 #   TESTS='001 spread'    only TAP tests and regress files whose name has one of these
 #   KEEP=1                keep the directory
 #   TAP_LIMIT=1200        seconds that a TAP test may take
+#   SLOW=4                all limits times that, those within the TAP tests too: for a slow
+#                         machine
 #   VERBOSE=1             show what the TAP tests say
 #   TAP_FILES='a.pl b.pl' these files instead of src/test/t/*.pl
 #   LASTFLUSS_TEST_TIMESCALE=1   for the tests: TimescaleDB must be there
 #   LASTFLUSS_TEST_CITUS=1       for the tests: Citus must be there
 #   LASTFLUSS_TEST_ON=citus      the tests' servers are Citus clusters of one node each
+#   PG_CONFIG=...         this PostgreSQL, and not the newest that is installed
 
 set -eu
 
@@ -27,10 +30,13 @@ here=$(cd "$(dirname "$0")" && pwd)
 . "$here/lib.sh"
 
 # Seconds.  A TAP test that waits for several intervals takes a minute.
-build_limit=600
-unit_limit=600
-regress_limit=300
-tap_limit=${TAP_LIMIT:-600}
+slow=${SLOW:-1}
+build_limit=$((600 * slow))
+unit_limit=$((600 * slow))
+regress_limit=$((300 * slow))
+tap_limit=${TAP_LIMIT:-$((600 * slow))}
+export PG_TEST_TIMEOUT_DEFAULT=${PG_TEST_TIMEOUT_DEFAULT:-$((90 * slow))}
+export PGCTLTIMEOUT=${PGCTLTIMEOUT:-$((60 * slow))}
 
 #
 # Outside: set-up, the copy, and the summary's exit status.
@@ -243,7 +249,7 @@ regress_server()
 		log_line_prefix = '%m [%p] %b '
 		include '$tree/src/test/regress.conf'
 	CONF
-	pg_ctl start -w -t 60 -D "$data" -l "$work/regress/server.log"
+	pg_ctl start -w -D "$data" -l "$work/regress/server.log"
 }
 
 run_regress()
@@ -267,7 +273,7 @@ run_regress()
 	say "== regress: ${names[*]}"
 	mkdir -p "$work/regress/out"
 	export -f regress_server
-	if ! step 120 "$work/regress/start.log" env work="$work" tree="$tree" bash -eu -c regress_server
+	if ! step $((120 * slow)) "$work/regress/start.log" env work="$work" tree="$tree" bash -eu -c regress_server
 	then
 		show_tail "$work/regress/start.log"
 		[ ! -f "$work/regress/server.log" ] || show_tail "$work/regress/server.log"
@@ -278,7 +284,7 @@ run_regress()
 	step "$regress_limit" "$log" "$PG_REGRESS" --inputdir=. --outputdir="$work/regress/out" \
 		--bindir="$(pgbin)" --host="$work/regress/socket" --port=5432 --user=postgres \
 		--dbname=contrib_regression "${names[@]}" || status=$?
-	pg_ctl stop -m fast -t 60 -D "$work/regress/data" >/dev/null || note "failed: the server for pg_regress did not stop"
+	pg_ctl stop -m fast -D "$work/regress/data" >/dev/null || note "failed: the server for pg_regress did not stop"
 
 	# PostgreSQL 15 writes "test x ... ok", 16 and later write TAP
 	passed=$(count '^(test .*\.\.\. ok|ok [0-9])' "$log")
