@@ -176,7 +176,7 @@ is(join(' ', sort keys %{ try_functions('stranger') }), '', 'a stranger calls no
 
 # What a customer may call is what grant_read() lists, and has nothing of others.
 my $called = try_functions('customer_video');
-my @granted = split /\n/, $collector->sql(q{SELECT DISTINCT p.oid::regproc FROM pg_proc p WHERE p.pronamespace = 'lastfluss'::regnamespace
+my @granted = split /\n/, $collector->sql(q{SELECT DISTINCT 'lastfluss.' || p.proname FROM pg_proc p WHERE p.pronamespace = 'lastfluss'::regnamespace
 	AND p.prorettype <> 'trigger'::regtype AND 'internal'::regtype <> ALL (p.proargtypes) AND has_function_privilege('customer_video', p.oid, 'EXECUTE')});
 
 is(join(' ', sort keys %$called), join(' ', sort @granted), 'a customer calls what it is granted');
