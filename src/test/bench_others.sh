@@ -94,17 +94,23 @@ others_write_all()
 			FROM lastfluss.status")" || die "Lastfluss did not write"
 }
 
+# Sets cpu_receiver, cpu_writer and cpu_rest.
 others_lastfluss()
 {
-	local before after cpu_before cpu_all
+	local before after cpu_before cpu_all cpu_receiver_before cpu_writer_before
 
 	say_progress "others: lastfluss"
 	start_collector
 	read -ra before < <(counters)
 	cpu_before=$(cpu_server)
+	cpu_receiver_before=$(cpu "$receiver")
+	cpu_writer_before=$(cpu "$writer")
 	send "$others_rate" "$long" --format v9
 	others_write_all "${before[1]}"
 	cpu_all=$(($(cpu_server) - cpu_before))
+	cpu_receiver=$(($(cpu "$receiver") - cpu_receiver_before))
+	cpu_writer=$(($(cpu "$writer") - cpu_writer_before))
+	cpu_rest=$((cpu_all - cpu_receiver - cpu_writer))
 	read -ra after < <(counters)
 	sql -o /dev/null -c "SELECT lastfluss.reset('period')" -c "SELECT lastfluss.reset('window')"
 	others_row "Lastfluss" $((after[0] - before[0])) "$cpu_all"
@@ -197,4 +203,8 @@ part_others()
 	then
 		others_nfacctd
 	fi
+	say
+	say "Of Lastfluss's CPU-seconds its receiver had $(calculate %.2f "$cpu_receiver / 1e9"), its writer"
+	say "$(calculate %.2f "$cpu_writer / 1e9"), all the other processes of the server $(calculate %.2f "$cpu_rest / 1e9"): more where a sum of five"
+	say "minutes was due in that time."
 }
