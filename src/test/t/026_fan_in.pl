@@ -201,6 +201,7 @@ for my $kind ('partitions', $timescale ? 'hypertable' : ())
 	my $hub   = Lastfluss->new("hub_$kind", listen => 0, extension => 0, $first ? () : (conf => <<'CONF'));
 shared_preload_libraries = 'timescaledb,lastfluss'
 timescaledb.telemetry_level = off
+max_worker_processes = 16
 CONF
 	$hub->sql('SET client_min_messages = error; CREATE EXTENSION timescaledb') unless $first;
 	$hub->create_extension;
