@@ -53,3 +53,6 @@ CROSS JOIN (SELECT bucket, max(sum) AS peak
 SELECT lastfluss._peaks(1, now(), 0, 0, 1);
 SELECT lastfluss._peaks(1, now(), 0, 60, -1);
 SELECT lastfluss._peaks(1, now(), 0, NULL, 1);
+-- in microseconds, 2^58 seconds are none
+SELECT lastfluss._peaks(1, now(), 0, 288230376151711744, 1);
+SELECT lastfluss._peaks(1, now(), -9223372036854775808, 60, 1);

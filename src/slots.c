@@ -20,6 +20,9 @@
 
 #define SLOTS_MAX	((int64) (MaxAllocSize / sizeof(Datum)))
 
+/* Of a bucket's begin and length: 63,000 years */
+#define SLOTS_MAX_SECONDS	INT64CONST(2000000000000)
+
 /* Of times, in seconds since 1970 */
 #define SLOTS_EPOCH	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
@@ -177,27 +180,41 @@ lastfluss_slots_add_time(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(slots);
 }
 
+/*
+ * An array of "total" elements.  In each is the largest of the slots that fall into it,
+ * by "first" and "step"; null where none does.
+ */
+static Datum
+slots_array(const Slots *slots, int64 first, int64 step)
+{
+	int			total = (int) slots->total;
+	Datum	   *values = palloc0(total * sizeof(Datum));
+	bool	   *nulls = palloc(total * sizeof(bool));
+
+	memset(nulls, true, total * sizeof(bool));
+	for (int i = 0; i < slots->count; i++)
+	{
+		const Slot *slot = &slots->slots[i];
+		int64		element = slot->at < first ? -1 : (slot->at - first) / step;
+
+		if (element < 0 || element >= total)
+			continue;
+		if (nulls[element] || DatumGetFloat8(values[element]) < slot->sum)
+			values[element] = Float8GetDatum(slot->sum);
+		nulls[element] = false;
+	}
+	return PointerGetDatum(construct_md_array(values, nulls, 1, &total, &(int) {1},
+											  FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
 Datum
 lastfluss_slots_array(PG_FUNCTION_ARGS)
 {
 	const Slots *slots = PG_ARGISNULL(0) ? NULL : (Slots *) PG_GETARG_POINTER(0);
-	int			total;
-	Datum	   *values;
-	bool	   *nulls;
 
 	if (slots == NULL || slots->total == 0)
 		PG_RETURN_NULL();
-	total = (int) slots->total;
-	values = palloc0(total * sizeof(Datum));
-	nulls = palloc(total * sizeof(bool));
-	memset(nulls, true, total * sizeof(bool));
-	for (int i = 0; i < slots->count; i++)
-	{
-		values[slots->slots[i].at] = Float8GetDatum(slots->slots[i].sum);
-		nulls[slots->slots[i].at] = false;
-	}
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &total, &(int) {1},
-											 FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	PG_RETURN_DATUM(slots_array(slots, 0, 1));
 }
 
 /* lastfluss._peak(value, time) */
@@ -236,7 +253,10 @@ lastfluss_peaks_add(PG_FUNCTION_ARGS)
 
 	if (slots->step == 0)
 	{
-		if (PG_ARGISNULL(3) || PG_ARGISNULL(4) || PG_ARGISNULL(5) || PG_GETARG_INT64(4) <= 0)
+		/* In microseconds, too, they are numbers. */
+		if (PG_ARGISNULL(3) || PG_ARGISNULL(4) || PG_ARGISNULL(5) || PG_GETARG_INT64(4) <= 0 ||
+			PG_GETARG_INT64(4) > SLOTS_MAX_SECONDS ||
+			PG_GETARG_INT64(3) < -SLOTS_MAX_SECONDS || PG_GETARG_INT64(3) > SLOTS_MAX_SECONDS)
 			elog(ERROR, "peaks need buckets");
 		slots_check_total(PG_GETARG_INT64(5));
 		slots->first = (PG_GETARG_INT64(3) - SLOTS_EPOCH) * USECS_PER_SEC;
@@ -252,29 +272,10 @@ Datum
 lastfluss_peaks_array(PG_FUNCTION_ARGS)
 {
 	const Slots *slots = PG_ARGISNULL(0) ? NULL : (Slots *) PG_GETARG_POINTER(0);
-	int			total;
-	Datum	   *values;
-	bool	   *nulls;
 
 	if (slots == NULL || slots->total == 0)
 		PG_RETURN_NULL();
-	total = (int) slots->total;
-	values = palloc0(total * sizeof(Datum));
-	nulls = palloc(total * sizeof(bool));
-	memset(nulls, true, total * sizeof(bool));
-	for (int i = 0; i < slots->count; i++)
-	{
-		const Slot *slot = &slots->slots[i];
-		int64		bucket = slot->at < slots->first ? -1 : (slot->at - slots->first) / slots->step;
-
-		if (bucket < 0 || bucket >= total)
-			continue;
-		if (nulls[bucket] || DatumGetFloat8(values[bucket]) < slot->sum)
-			values[bucket] = Float8GetDatum(slot->sum);
-		nulls[bucket] = false;
-	}
-	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &total, &(int) {1},
-											 FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	PG_RETURN_DATUM(slots_array(slots, slots->first, slots->step));
 }
 
 /* What is in an array; those that are null, or behind its end, are 0. */
