@@ -153,9 +153,7 @@ citus_ask_leader(const char *query)
 static const char *
 citus_name(Oid table)
 {
-	const char *name = table_name(table);
-
-	return quote_literal_cstr(quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name));
+	return quote_literal_cstr(table_sql_name(table));
 }
 
 PG_FUNCTION_INFO_V1(lastfluss_citus_make_partition);

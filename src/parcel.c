@@ -262,12 +262,6 @@ parcel_rows(const Parcel *parcel, TableRows *rows)
 	}
 }
 
-static const char *
-parcel_table_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
-}
-
 /*
  * What follows acts as the owner of traffic, whoever calls it: that is the trigger
  * alone, even where somebody was granted all functions.
@@ -351,7 +345,7 @@ lastfluss_take_out(PG_FUNCTION_ARGS)
 	table = parcel_open_traffic();
 	table_become(table_lock_for_rows(table), &before);
 	if (SPI_execute_with_args(psprintf("DELETE FROM %s WHERE \"time\" = $1 AND starts_with(iface, $2)",
-									   parcel_table_name(table)),
+									   table_sql_name(table)),
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_DELETE)
 		elog(ERROR, "could not delete from \"%s\"", get_rel_name(table));
 	count = (int64) SPI_processed;
@@ -385,7 +379,7 @@ lastfluss_counted(PG_FUNCTION_ARGS)
 	table = parcel_open_traffic();
 	table_become(table_lock_for_rows(table), &before);
 	if (SPI_execute_with_args(psprintf("SELECT collector FROM %s WHERE \"time\" = $1 AND starts_with(iface, $2) LIMIT 1",
-									   parcel_table_name(table)),
+									   table_sql_name(table)),
 							  lengthof(types), types, values, NULL, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "could not read \"%s\"", get_rel_name(table));
 	if (SPI_processed > 0)
@@ -418,9 +412,9 @@ lastfluss_add_collector(PG_FUNCTION_ARGS)
 	if (!table_has_column(table, "collector"))
 	{
 		table_become(table_owner(table), &before);
-		table_run(psprintf("ALTER TABLE %s ADD COLUMN collector text", parcel_table_name(table)));
+		table_run(psprintf("ALTER TABLE %s ADD COLUMN collector text", table_sql_name(table)));
 		table_run(psprintf("COMMENT ON COLUMN %s.collector IS 'the collector that has counted it: setting collector there'",
-						   parcel_table_name(table)));
+						   table_sql_name(table)));
 		table_become_again(&before);
 	}
 	SPI_finish();

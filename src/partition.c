@@ -468,8 +468,7 @@ partition_oldest(Oid table, TablePiece *piece)
 void
 partition_drop(Oid table, const TablePiece *piece)
 {
-	const char *name = quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-												  get_rel_name(table));
+	const char *name = table_sql_name(table);
 
 	if (partition_kind(table) == TABLE_PARTITIONED)
 		table_run(psprintf("DROP TABLE %s", piece->name));

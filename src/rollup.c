@@ -144,14 +144,6 @@ rollup_ceil(TimestampTz time, int seconds)
 		rollup_floor(time + seconds * USECS_PER_SEC - 1, seconds);
 }
 
-static const char *
-rollup_table_name(Oid table)
-{
-	const char *name = table_name(table);
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
-}
-
 static void
 rollup_execute(const char *statement, int count, Oid *types, Datum *values)
 {
@@ -416,7 +408,7 @@ rollup_check_owner(Oid relation, Oid owner)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("table \"%s\" does not belong to the owner of the traffic table", get_rel_name(relation)),
-				 errhint("Rename it, or ALTER TABLE %s OWNER TO %s;", rollup_table_name(relation),
+				 errhint("Rename it, or ALTER TABLE %s OWNER TO %s;", table_sql_name(relation),
 						 quote_identifier(GetUserNameFromId(owner, false)))));
 }
 
@@ -434,7 +426,7 @@ rollup_create_index(Oid table, RollupLevel level, Oid owner)
 	if (type->indexed == NULL)
 		return;
 	table_become(owner, &before);
-	table_run(psprintf("CREATE INDEX ON %s (%s%s)", rollup_table_name(table), type->indexed,
+	table_run(psprintf("CREATE INDEX ON %s (%s%s)", table_sql_name(table), type->indexed,
 					   type->base == ROLLUP_5M ? ", \"time\"" : ""));
 	table_become_again(&before);
 }
@@ -447,7 +439,7 @@ rollup_create_index(Oid table, RollupLevel level, Oid owner)
 static void
 rollup_copy_rights(Oid table, Oid traffic, Oid owner)
 {
-	const char *name = rollup_table_name(table);
+	const char *name = table_sql_name(table);
 	TableUser	before;
 	char	   *readers;
 
@@ -499,7 +491,7 @@ rollup_limit(Oid table, const char *which)
 
 	table_become(table_owner(table), &before);
 	limit = rollup_select_time(psprintf("SELECT %s(\"time\") FROM %s WHERE isfinite(\"time\")",
-										which, rollup_table_name(table)));
+										which, table_sql_name(table)));
 	table_become_again(&before);
 	return limit;
 }
@@ -703,14 +695,14 @@ rollup_insert_statement(const Rollups *rollups, RollupLevel level, RollupLevel s
 
 	initStringInfo(&rows);
 	initStringInfo(&folded);
-	rollup_append_rows(&rows, rollups, source, rollup_table_name(rollups->states[source].relation),
+	rollup_append_rows(&rows, rollups, source, table_sql_name(rollups->states[source].relation),
 					   since, until);
 	if (rollups->keep_top > 0)
 		rollup_append_folded(&folded, rollups, rows.data, bucket);
 	return psprintf("INSERT INTO %s " ROLLUP_COLUMNS
 					" SELECT %s, (sum(bytes)::float8 * 8 / %d)::real, " ROLLUP_KEY ", " ROLLUP_SUMS ", max(peak)::real"
 					" FROM (%s) f GROUP BY 1, 3, 4, 5, 6, 7 ORDER BY 1, 5, 3, 4",
-					rollup_table_name(rollups->states[level].relation), bucket,
+					table_sql_name(rollups->states[level].relation), bucket,
 					rollup_seconds(rollups, level), rollups->keep_top > 0 ? folded.data : rows.data);
 }
 
@@ -718,7 +710,7 @@ static bool
 rollup_has_rows(Oid table, TimestampTz since, TimestampTz until)
 {
 	table_run(psprintf("SELECT 1 FROM %s WHERE \"time\" >= %s AND \"time\" < %s LIMIT 1",
-					   rollup_table_name(table), rollup_time(since), rollup_time(until)));
+					   table_sql_name(table), rollup_time(since), rollup_time(until)));
 	return SPI_processed > 0;
 }
 
@@ -771,7 +763,7 @@ static void
 rollup_sum_replace(Oid table, RollupLevel sum, const char *source, TimestampTz since, TimestampTz until)
 {
 	const RollupType *type = &rollup_types[sum];
-	const char *name = rollup_table_name(table);
+	const char *name = table_sql_name(table);
 
 	table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
 					   name, rollup_time(since), rollup_time(until)));
@@ -824,7 +816,7 @@ rollup_sum_fill(Rollups *rollups, RollupLevel sum, TimestampTz since, TimestampT
 	table_become(table_lock_for_rows(state->relation), &before);
 	if (rollup_has_rows(source, since, until))
 		rollup_ensure_partitions(state->relation, sum, since, until);
-	rollup_sum_replace(state->relation, sum, rollup_table_name(source), since, until);
+	rollup_sum_replace(state->relation, sum, table_sql_name(source), since, until);
 	table_become_again(&before);
 	state->complete_until = Max(state->complete_until, until);
 	rollup_save_state(rollups, sum);
@@ -852,7 +844,7 @@ rollup_fill(Rollups *rollups, RollupLevel level, RollupLevel source,
 	table_become(table_lock_for_rows(table), &before);
 	if (replace)
 		table_run(psprintf("DELETE FROM %s WHERE \"time\" >= %s AND \"time\" < %s",
-						   rollup_table_name(table), rollup_time(since), rollup_time(until)));
+						   table_sql_name(table), rollup_time(since), rollup_time(until)));
 	if (rollup_has_rows(rollups->states[source].relation, since, until))
 	{
 		rollup_ensure_partitions(table, level, since, until);
@@ -1100,7 +1092,7 @@ static char *
 rollup_add_statement(const Rollups *rollups, RollupLevel level, const char *partition,
 					 TimestampTz since, TimestampTz until)
 {
-	const char *table = rollup_table_name(rollups->states[level].relation);
+	const char *table = table_sql_name(rollups->states[level].relation);
 	const char *bucket = rollup_bucket(level);
 	StringInfoData rows;
 
@@ -1128,7 +1120,7 @@ static void
 rollup_add_apart(const Rollups *rollups, RollupLevel level, const char *partition,
 				 TimestampTz since, TimestampTz until)
 {
-	const char *table = rollup_table_name(rollups->states[level].relation);
+	const char *table = table_sql_name(rollups->states[level].relation);
 	const char *bucket = rollup_bucket(level);
 	const char *range = psprintf("\"time\" >= %s AND \"time\" < %s",
 								 rollup_time(rollup_floor(since, rollup_types[level].step)), rollup_time(until));

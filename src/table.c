@@ -174,6 +174,14 @@ table_name(Oid table)
 	return name;
 }
 
+const char *
+table_sql_name(Oid table)
+{
+	const char *name = table_name(table);
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), name);
+}
+
 Oid
 table_lock_for_rows(Oid table)
 {
@@ -217,9 +225,7 @@ table_insert_statement(Oid table, const TableLayout *layout)
 		appendStringInfo(&values, ", c%d", i);
 	}
 	return psprintf("INSERT INTO %s (\"time\"%s) SELECT $1%s FROM unnest(%s) AS u(%s)",
-					quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-											   get_rel_name(table)),
-					columns.data, values.data, arrays.data, aliases.data);
+					table_sql_name(table), columns.data, values.data, arrays.data, aliases.data);
 }
 
 static void *
@@ -323,9 +329,7 @@ table_lock_piece(Oid table, const TablePiece *piece)
 	table_become(table_lock_for_rows(table), &before);
 	/* On Citus, who inserts through a table has a lock on no partition of it. */
 	table_run(psprintf("LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
-					   on_citus_is_distributed(table)
-					   ? quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table))
-					   : piece->name));
+					   on_citus_is_distributed(table) ? table_sql_name(table) : piece->name));
 	table_become_again(&before);
 }
 

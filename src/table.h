@@ -118,6 +118,9 @@ extern Oid	table_owner(Oid table);
 /* An error where it is gone, as one may be that nobody has locked. */
 extern const char *table_name(Oid table);
 
+/* The same, with its schema and quoted, as statements have it. */
+extern const char *table_sql_name(Oid table);
+
 /* The owner of the table, with a lock on it that keeps it as it is. */
 extern Oid	table_lock_for_rows(Oid table);
 

@@ -52,13 +52,6 @@ upgrade_value(int column, bool *isnull)
 	return SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, isnull);
 }
 
-static const char *
-upgrade_table_name(Oid table)
-{
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)),
-									  get_rel_name(table));
-}
-
 /* Runs the statements that a query gives. */
 static void
 upgrade_run_all(const char *query)
@@ -105,7 +98,7 @@ upgrade_read(Oid traffic, Upgrade *upgrade)
 	upgrade->cancel = DatumGetBool(upgrade_value(3, &isnull));
 	if (no_target)
 		upgrade->target = InvalidOid;
-	upgrade->from = upgrade_table_name(traffic);
+	upgrade->from = table_sql_name(traffic);
 	if (OidIsValid(upgrade->target))
 	{
 		if (!OidIsValid(get_rel_namespace(upgrade->target)))
@@ -113,7 +106,7 @@ upgrade_read(Oid traffic, Upgrade *upgrade)
 					(errcode(ERRCODE_UNDEFINED_TABLE),
 					 errmsg("the new table for \"%s\" was dropped", get_rel_name(traffic)),
 					 errhint("SELECT lastfluss.upgrade_cancel(), then begin again.")));
-		upgrade->into = upgrade_table_name(upgrade->target);
+		upgrade->into = table_sql_name(upgrade->target);
 		upgrade->columns = upgrade_columns(traffic);
 	}
 	return true;
