@@ -42,7 +42,7 @@ is(substr($picture, 1, 3), 'PNG', 'a picture');
 is(join(' ', unpack('x16 N', $picture)), 1600, 'as wide as a screen');
 
 # Without what goes out.
-$boards->{collector}->sql('DELETE FROM traffic WHERE NOT ingress; DELETE FROM traffic_5m_total WHERE NOT ingress; UPDATE lastfluss._rollup SET complete_until = complete_from');
+$boards->{collector}->sql('DELETE FROM traffic WHERE NOT ingress; DELETE FROM traffic_5m_total WHERE NOT ingress; UPDATE lastfluss._rollup SET complete_until = complete_from, clean_from = $$infinity$$');
 ($sound, $said) = draw('interfaces');
 ok(!$sound, 'what is not sound fails');
 like($said, qr/wrong: "By role \(in above\)" has nothing below the axis/, 'and says what it is');
