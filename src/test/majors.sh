@@ -8,7 +8,7 @@
 # make test-timescale: trixie alone, where TimescaleDB must be.
 #
 #   SUITES='host trixie'    these ("host" is this machine)
-#   TESTS=..., TAP_FILES=..., SLOW=...  as in run.sh
+#   TESTS=..., TAP_FILES=..., SLOW=..., JOBS=...  as in run.sh
 #   CACHE=DIRECTORY         where the images of the systems are kept
 #   TIMESCALE=required      a suite without TimescaleDB fails
 #
@@ -97,7 +97,7 @@ on_host()
 in_chroot()
 {
 	chroot_timed "make test on $1" \
-		"LASTFLUSS_TEST_TIMESCALE='$(timescale_must_be_there)' TESTS='${TESTS:-}' TAP_FILES='${TAP_FILES:-}' SLOW='${SLOW:-}' make test ${WERROR:+WERROR=1}"
+		"LASTFLUSS_TEST_TIMESCALE='$(timescale_must_be_there)' TESTS='${TESTS:-}' TAP_FILES='${TAP_FILES:-}' SLOW='${SLOW:-}' JOBS='${JOBS:-}' make test ${WERROR:+WERROR=1}"
 }
 
 # Sets why where the suite cannot be tested in here.

@@ -14,6 +14,7 @@
 #   TESTS='001 spread'    only TAP tests and regress files whose name has one of these
 #   KEEP=1                keep the directory
 #   TAP_LIMIT=1200        seconds that a TAP test may take
+#   JOBS=2                so many TAP tests side by side: most of their time they wait
 #   SLOW=4                all limits times that, those within the TAP tests too: for a slow
 #                         machine
 #   VERBOSE=1             show what the TAP tests say
@@ -349,28 +350,67 @@ run_tap_file()
 	fi
 }
 
-run_tap()
+# The TAP files that are wanted, in their order.
+tap_files()
 {
-	local passed=0
-	local failed=0
-	local skipped=0
 	local file
-	local started
 
 	for file in ${TAP_FILES:-src/test/t/*.pl}
 	do
-		if [ ! -e "$file" ] || ! wanted "$(basename "$file" .pl)"
+		if [ -e "$file" ] && wanted "$(basename "$file" .pl)"
 		then
-			continue
+			say "$file"
 		fi
-		started=$SECONDS
-		run_tap_file "$file"
-		say "== tap $file: $tap_passed passed, $tap_failed failed, $tap_skipped skipped, $((SECONDS - started)) s"
-		passed=$((passed + tap_passed))
-		failed=$((failed + tap_failed))
-		skipped=$((skipped + tap_skipped))
 	done
-	result tap "$passed" "$failed" "$skipped"
+}
+
+# Takes files from the queue until it is empty: each lane reads on where another one
+# has stopped, as they share the file's offset.
+tap_lane()
+{
+	local file
+	local started
+	local said
+
+	trap 'kill -TERM $step_pid 2>/dev/null; exit 130' HUP INT TERM
+	while flock 9 && read -r file <&8
+	do
+		flock -u 9
+		started=$SECONDS
+		said=$work/tap/$(basename "$file" .pl).said
+		run_tap_file "$file" >"$said" 8<&- 9>&-
+		say "== tap $file: $tap_passed passed, $tap_failed failed, $tap_skipped skipped, $((SECONDS - started)) s" >>"$said"
+		cat "$said"
+		say "$tap_passed $tap_failed $tap_skipped" >>"$work/tap/counts"
+	done
+	flock -u 9
+}
+
+lanes=()
+run_tap()
+{
+	local lane
+
+	mkdir -p "$work/tap"
+	: >"$work/tap/counts"
+	tap_files >"$work/tap/queue"
+	exec 8<"$work/tap/queue"
+	for lane in $(seq "${JOBS:-1}")
+	do
+		tap_lane 9>"$work/tap/lock" &
+		lanes+=($!)
+	done
+	for lane in "${lanes[@]}"
+	do
+		wait "$lane" || {
+			note "failed: TAP tests that ended early"
+			say "0 1 0" >>"$work/tap/counts"
+		}
+	done
+	lanes=()
+	exec 8<&-
+	# shellcheck disable=SC2046  # four words
+	result $(awk '{ for (i = 1; i <= 3; i++) sum[i] += $i } END { print "tap", sum[1] + 0, sum[2] + 0, sum[3] + 0 }' "$work/tap/counts")
 }
 
 summary()
@@ -389,7 +429,7 @@ summary()
 
 inside()
 {
-	trap 'kill -TERM $step_pid 2>/dev/null; exit 130' HUP INT TERM
+	trap 'kill -TERM $step_pid "${lanes[@]}" 2>/dev/null; exit 130' HUP INT TERM
 	tree=$work/lastfluss
 	pgxs=$("$pg_config" --pgxs)
 	pgxs=${pgxs%/src/makefiles/pgxs.mk}
