@@ -229,25 +229,70 @@ template_equal(const Template *a, const Template *b)
 		memcmp(a->steps, b->steps, a->step_count * sizeof(TemplateStep)) == 0;
 }
 
+/*
+ * Is the template sent again, as exporters do all the time?  Then the fields are read.
+ * Its octets tell; those of a long one are not kept, so that it is compiled again.
+ */
+static bool
+template_is_repeated(const Template *template, const TemplateKey *key,
+					 const TemplateShape *shape, Packet *fields)
+{
+	Packet		rest = *fields;
+	const uint8_t *sent;
+
+	if (template->sent_length == 0 || template->port != key->port ||
+		template->options != shape->options || template->field_count != shape->field_count ||
+		template->scope_count != shape->scope_count ||
+		!packet_bytes(&rest, template->sent_length, &sent) ||
+		memcmp(template->sent, sent, template->sent_length) != 0)
+		return false;
+	*fields = rest;
+	return true;
+}
+
+/* Keeps the field specifiers from "start" on, of which "end" is what follows. */
+static void
+template_keep_sent(Template *template, Packet start, const Packet *end)
+{
+	size_t		length = packet_left(&start) - packet_left(end);
+	const uint8_t *sent;
+
+	if (length > TEMPLATE_SENT || !packet_bytes(&start, length, &sent))
+		return;
+	memcpy(template->sent, sent, length);
+	template->sent_length = (uint16_t) length;
+}
+
+/* It was sent at "now", as it is. */
+static void
+template_renew(TemplateTable *table, const TemplateKey *key, Template *template, int64_t now)
+{
+	lru_touch(table->all, template, key->known ? LRU_KNOWN : LRU_STRANGER);
+	template_unlink(table, template);
+	template->last_seen = now;
+	template_link(table, template);
+}
+
 /* Puts "fresh" in the place of "old", or into a new one if that is NULL. */
 static void
 template_store(TemplateTable *table, const TemplateKey *key, Template *fresh, Template *old)
 {
 	LruClass	class = key->known ? LRU_KNOWN : LRU_STRANGER;
 
+	if (old != NULL && template_equal(old, fresh))
+	{
+		template_renew(table, key, old, fresh->last_seen);
+		old->scope_count = fresh->scope_count;
+		old->sent_length = fresh->sent_length;
+		memcpy(old->sent, fresh->sent, fresh->sent_length);
+		return;
+	}
 	if (old == NULL)
 		old = template_insert(table, template_hash(key), &key->address, class);
 	else
 	{
 		lru_touch(table->all, old, class);
 		template_unlink(table, old);
-		if (template_equal(old, fresh))
-		{
-			/* sent again: only its time is new */
-			old->last_seen = fresh->last_seen;
-			template_link(table, old);
-			return;
-		}
 	}
 	fresh->link = old->link;
 	*old = *fresh;
@@ -268,19 +313,30 @@ TemplateResult
 template_learn(TemplateTable *table, const TemplateKey *key, const TemplateShape *shape,
 			   Packet *fields, int64_t now)
 {
-	Template	fresh = {
+	Template   *old = template_replaced(table->all, key);
+	Template	fresh;
+	Packet		start = *fields;
+	TemplateResult result;
+
+	if (old != NULL && template_is_repeated(old, key, shape, fields))
+	{
+		template_renew(table, key, old, now);
+		return TEMPLATE_OK;
+	}
+	fresh = (Template) {
 		.options = shape->options,
 		.field_count = shape->field_count,
+		.scope_count = shape->scope_count,
 		.first_seen = now,
 		.last_seen = now,
 	};
-	Template   *old = template_replaced(table->all, key);
-	TemplateResult result;
-
 	template_set_key(&fresh, key);
 	result = steps_compile(&fresh, shape, fields);
 	if (result == TEMPLATE_OK)
+	{
+		template_keep_sent(&fresh, start, fields);
 		template_store(table, key, &fresh, old);
+	}
 	else if (result == TEMPLATE_UNUSABLE && old != NULL && old->port == key->port)
 		template_remove(table, old);
 	return result;

@@ -15,6 +15,9 @@
 /* More steps than this make a template unusable (DECODE_BAD_TEMPLATE). */
 #define TEMPLATE_MAX_STEPS	96
 
+/* Octets of field specifiers that are kept, to know a template that is sent again. */
+#define TEMPLATE_SENT		256
+
 /* So many of one address at most; its oldest goes first. */
 #define TEMPLATE_MAX_OF_ADDRESS	512
 
@@ -52,13 +55,16 @@ typedef struct Template
 	uint32_t	present;		/* Flow.present that every plain record has */
 	uint32_t	reverse_present;	/* and of the other direction */
 	uint16_t	field_count;	/* as sent */
+	uint16_t	scope_count;
 	uint16_t	step_count;
+	uint16_t	sent_length;	/* octets of "sent"; 0: not kept */
 	uint32_t	record_length;	/* octets; the least, with variable fields */
 	uint32_t	tail_length;	/* after the last variable field */
 	int64_t		first_seen;		/* microseconds since 1970, our clock */
 	int64_t		last_seen;		/* when it was sent last */
 	uint64_t	records;		/* decoded with it */
 	TemplateStep steps[TEMPLATE_MAX_STEPS];
+	uint8_t		sent[TEMPLATE_SENT];	/* its field specifiers, for template.c alone */
 } Template;
 
 /* All that are known, in memory that the caller hands over. */

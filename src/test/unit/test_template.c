@@ -693,6 +693,87 @@ test_changed_template(void **state)
 	table_free(table);
 }
 
+/* Learns from "buffer" and tells how many octets are left. */
+static size_t
+learn_buffer(Table *table, const TemplateShape *shape, const Buffer *buffer, size_t length,
+			 int64_t now, TemplateResult expected)
+{
+	Packet		packet = packet_init(buffer->data, length);
+
+	assert_int_equal(template_learn(table->templates, &table->key, shape, &packet, now), expected);
+	return packet_left(&packet);
+}
+
+/* What is sent again is known by its octets: as it was read, and only then. */
+static void
+test_sent_again(void **state)
+{
+	static const uint16_t fields[][2] = {{1, 4}, {2, 4}, {10, 4}, {34, 4}};
+	Table	   *table = table_make(4, FLOW_NETFLOW_V9);
+	TemplateShape shape = {.field_count = 3};
+	Buffer		buffer = {0};
+
+	(void) state;
+	put_fields(&buffer, COUNT(fields), fields);
+	for (int64_t now = 1; now <= 2; now++)
+	{
+		assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, now, TEMPLATE_OK), 4);
+		assert_int_equal(template_find(table->templates, &table->key)->last_seen, now);
+		assert_int_equal(template_find(table->templates, &table->key)->first_seen, 1);
+	}
+
+	/* one field more, cut short, fewer */
+	shape.field_count = 4;
+	(void) learn_buffer(table, &shape, &buffer, buffer.length - 1, 3, TEMPLATE_MALFORMED);
+	assert_int_equal(template_find(table->templates, &table->key)->record_length, 12);
+	assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, 3, TEMPLATE_OK), 0);
+	assert_int_equal(template_find(table->templates, &table->key)->record_length, 16);
+	(void) learn_buffer(table, &shape, &buffer, buffer.length - 1, 4, TEMPLATE_MALFORMED);
+	shape.field_count = 2;
+	assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, 4, TEMPLATE_OK), 8);
+	assert_int_equal(template_find(table->templates, &table->key)->first_seen, 4);
+
+	/* the same octets for another thing */
+	shape.options = true;
+	assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, 5, TEMPLATE_OK), 8);
+	assert_true(template_find(table->templates, &table->key)->options);
+	shape.scope_count = 2;
+	assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, 6, TEMPLATE_OK), 8);
+	assert_int_equal(template_find(table->templates, &table->key)->scope_count, 2);
+
+	/* by another port */
+	table->key.port++;
+	assert_int_equal(learn_buffer(table, &shape, &buffer, buffer.length, 7, TEMPLATE_OK), 8);
+	assert_int_equal(lru_count(table->templates->all), 2);
+	table_free(table);
+}
+
+/* Too long to be kept: the same by what it comes to. */
+static void
+test_long_sent_again(void **state)
+{
+	uint16_t	many[TEMPLATE_SENT / 4 + 1][2];
+	Table	   *table = table_make(4, FLOW_NETFLOW_V9);
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(many); i++)
+	{
+		many[i][0] = i == 0 ? 1 : 300;
+		many[i][1] = 4;
+	}
+	for (int64_t now = 1; now <= 2; now++)
+	{
+		assert_int_equal(learn(table, COUNT(many), many, now), TEMPLATE_OK);
+		assert_int_equal(template_find(table->templates, &table->key)->first_seen, 1);
+		assert_int_equal(template_find(table->templates, &table->key)->last_seen, now);
+		assert_int_equal(template_find(table->templates, &table->key)->record_length, 4 * COUNT(many));
+	}
+	many[COUNT(many) - 1][0] = 2;
+	assert_int_equal(learn(table, COUNT(many), many, 3), TEMPLATE_OK);
+	assert_int_equal(template_find(table->templates, &table->key)->first_seen, 3);
+	table_free(table);
+}
+
 static void
 test_whose_template(void **state)
 {
@@ -1047,6 +1128,8 @@ main(void)
 		cmocka_unit_test(test_enterprise),
 		cmocka_unit_test(test_v9_has_no_enterprise),
 		cmocka_unit_test(test_changed_template),
+		cmocka_unit_test(test_sent_again),
+		cmocka_unit_test(test_long_sent_again),
 		cmocka_unit_test(test_whose_template),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_unusable),
