@@ -223,6 +223,7 @@ account_resolve(const Account *account, AccountPair *pair)
 	pair->place = aggregate_place(pair->ingress, pair->egress, 0);
 	pair->plain = pair->configured && pair->one_rate && pair->counts_all;
 	pair->same_rate = pair->rates[true] == pair->rates[false];
+	pair->rate = pair->rates[in != NULL];
 }
 
 /* The entry is another pair's, or was used with another host or configuration. */
@@ -289,6 +290,13 @@ account_times(uint64_t value, uint32_t rate)
 		product > AGGREGATE_MAX_SUM)
 		return AGGREGATE_MAX_SUM;
 	return product;
+}
+
+/* The rate that the record tells; 0: none. */
+static inline uint32_t
+account_told(const Flow *flow)
+{
+	return FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
 }
 
 /* Where it was observed: ingress, egress, or nobody knows. */
@@ -492,7 +500,7 @@ account_note(AccountPair *pair, const Flow *flow, bool ingress, uint32_t rate)
 void
 account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 {
-	uint32_t	told = FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
+	uint32_t	told = account_told(flow);
 	AccountPair *pair;
 	AccountEnds ends;
 	uint32_t	in_rate;
@@ -541,31 +549,23 @@ account_flow(Account *account, const Flow *flow, const IntervalParts *parts)
 /* Of a record with numbers below it, no product with a rate is as much as AGGREGATE_MAX_SUM. */
 #define ACCOUNT_SMALL		(UINT64_C(1) << 31)
 
-/* What such a record tells. */
-static inline bool
-account_is_usual(const Account *account, const Flow *flow)
-{
-	return (flow->present & (account->work->fields | ACCOUNT_FIELDS)) == ACCOUNT_FIELDS &&
-		(flow->bytes | flow->packets) < ACCOUNT_SMALL;
-}
-
-/* account_note() of both sides. */
+/* account_note() of both sides; "bytes" multiplied by the pair's one rate. */
 static inline void
-account_note_usual(AccountPair *pair, const Flow *flow, uint64_t told)
+account_note_usual(AccountPair *pair, const Flow *flow, uint64_t bytes)
 {
 	uint32_t	direction = account_direction(flow);
 	uint64_t   *noted = pair->bytes[direction];
-	uint64_t	rates[2] = {pair->rates[0] != 0 ? pair->rates[0] : told,
-	pair->rates[1] != 0 ? pair->rates[1] : told};
 
 	pair->records++;
 	pair->received = flow->received;
 	if (pair->same_rate)
-		pair->both[direction] = aggregate_sum(pair->both[direction], flow->bytes * rates[0]);
+		pair->both[direction] = aggregate_sum(pair->both[direction], bytes);
 	else
 	{
-		noted[0] = aggregate_sum(noted[0], flow->bytes * rates[0]);
-		noted[1] = aggregate_sum(noted[1], flow->bytes * rates[1]);
+		for (int side = 0; side < 2; side++)
+			noted[side] = aggregate_sum(noted[side],
+										account_times(flow->bytes, pair->rates[side] != 0 ?
+													  pair->rates[side] : account_told(flow)));
 	}
 }
 
@@ -600,49 +600,68 @@ account_add_recent(Account *account, const IntervalsRecent *recent, IntervalsSha
 	return true;
 }
 
+/* What all records of a call share. */
+typedef struct AccountRun
+{
+	IntervalsRecent recent;
+	uint32_t	fields;			/* of the usual ones, and those that would make them others */
+	bool		has_prefixes;
+	bool		has_own_as;
+} AccountRun;
+
 /* False, and nothing done, where it takes account_flow(). */
 static inline bool
-account_flow_usual(Account *account, const IntervalsRecent *recent, const Flow *flow)
+account_flow_usual(Account *account, const AccountRun *run, const Flow *flow)
 {
-	IntervalsShares shares = intervals_lay_recent(recent, flow);
-	uint32_t	told = FLOW_HAS(flow, FLOW_SAMPLING) ? flow->sampling : 0;
+	IntervalsShares shares = intervals_lay_recent(&run->recent, flow);
 	AccountEnds ends = {flow->src_as, flow->dst_as};
 	AccountPair *pair;
 	AggregateHashed key;
+	uint32_t	told = 0;
 	uint64_t	rate;
 
-	if (!account_is_usual(account, flow) || (shares.newest | shares.before) == 0)
+	if ((flow->present & run->fields) != ACCOUNT_FIELDS ||
+		(flow->bytes | flow->packets) >= ACCOUNT_SMALL || (shares.newest | shares.before) == 0)
 		return false;
-	if (account->prefixes != NULL)
+	if (run->has_prefixes)
 		ends = account_ends(account, flow);
 	pair = account_pair_of(account, (uint64_t) flow->in_if << 32 | flow->out_if,
 						   (uint64_t) ACCOUNT_INTERFACES << 32);
-	if (!pair->plain || (account->own_as != 0 && (ends.src_as == 0 || ends.dst_as == 0)))
+	if (!pair->plain || (run->has_own_as && (ends.src_as == 0 || ends.dst_as == 0)))
 		return false;
 
-	rate = pair->rates[pair->sides[true] != NULL];
-	rate = rate != 0 ? rate : told;
+	rate = pair->rate;
+	if (rate == 0)
+	{
+		told = account_told(flow);
+		rate = told != 0 ? told : 1;
+	}
 	key.asns = (uint64_t) ends.src_as << 32 | ends.dst_as;
 	key.place = pair->place | (flow->family >> 1 & AGGREGATE_FAMILY);
 	key.hash = hash_mix(key.asns, key.place);
-	if (!account_add_recent(account, recent, shares, &key, flow->bytes * (rate + (rate == 0)),
-							flow->packets * (rate + (rate == 0))))
+	if (!account_add_recent(account, &run->recent, shares, &key, flow->bytes * rate,
+							flow->packets * rate))
 		return false;
-	account_note_usual(pair, flow, told + (told == 0));
-	account->unknown_sampling += rate == 0;
+	account_note_usual(pair, flow, flow->bytes * rate);
+	account->unknown_sampling += (pair->rate | told) == 0;
 	return true;
 }
 
 void
 account_flows(Account *account, const Intervals *intervals, const Flow *flows, uint32_t count)
 {
-	const IntervalsRecent recent = intervals_recent(intervals);
+	const AccountRun run = {
+		.recent = intervals_recent(intervals),
+		.fields = account->work->fields | ACCOUNT_FIELDS,
+		.has_prefixes = account->prefixes != NULL,
+		.has_own_as = account->own_as != 0
+	};
 
 	for (uint32_t i = 0; i < count; i++)
 	{
 		IntervalParts parts;
 
-		if (account_flow_usual(account, &recent, &flows[i]))
+		if (account_flow_usual(account, &run, &flows[i]))
 			continue;
 		intervals_lay(intervals, &flows[i], &parts);
 		account_flow(account, &flows[i], &parts);

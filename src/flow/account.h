@@ -39,6 +39,7 @@ typedef struct AccountPair
 	uint64_t	configuration;	/* likewise */
 	const Interface *sides[2];	/* by ingress; NULL: not configured */
 	uint32_t	rates[2];		/* that are set for them; 0: as the record says */
+	uint32_t	rate;			/* of those that are configured, where it is one rate */
 	uint32_t	ingress;		/* numbers of their names, for AggregatePath */
 	uint32_t	egress;
 	bool		configured;		/* one of them, at least */
