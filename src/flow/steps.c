@@ -49,6 +49,7 @@ typedef enum StepsOp
 	STEPS_IPV6,
 	STEPS_MILLISECONDS,
 	STEPS_UPTIME,				/* v9: by the uptime in the header */
+	STEPS_UPTIME_NEAR,			/* the same where no limit is near; for columns alone */
 	STEPS_DIRECTION,
 	STEPS_SAMPLING
 } StepsOp;
@@ -609,6 +610,10 @@ steps_do(StepsOp op, const uint8_t *field, StepsClock clock, uint8_t *member, Fl
 			time = times_from_milliseconds(packet_be64(field));
 			memcpy(member, &time, sizeof(time));
 			break;
+		case STEPS_UPTIME_NEAR:
+			time = times_from_uptime_near(packet_be32(field), clock.export_time, clock.uptime);
+			memcpy(member, &time, sizeof(time));
+			break;
 		case STEPS_UPTIME:
 			time = times_from_uptime(packet_be32(field), clock.export_time, clock.uptime);
 			memcpy(member, &time, sizeof(time));
@@ -880,48 +885,27 @@ steps_number_column(const TemplateStep *step, const uint8_t *field, size_t strid
 	}
 }
 
-/* As steps_do() does, where no limit is near. */
-static void
-steps_uptime_column(const TemplateStep *step, const uint8_t *field, size_t stride,
-					const StepsClock *clock, StepsColumns *columns)
-{
-	const Flow *const end = columns->flows + columns->count;
-	const size_t member = step->member;
-	const int64_t now = clock->export_time;
-	const uint32_t uptime = clock->uptime;
-
-	for (Flow *flow = columns->flows; flow < end; flow++, field += stride)
-	{
-		int64_t		time = times_from_uptime_near(packet_be32(field), now, uptime);
-
-		memcpy((uint8_t *) flow + member, &time, sizeof(time));
-	}
-}
-
 /*
- * With the op known, the loop has no decision in it, and with all that it reads in
- * variables of its own, nothing to read again.
+ * Fields for many records, whose first is at "field" and the next ones "stride"
+ * octets apart.  With the op known, the loops have no decision in them, and with all
+ * that they read in variables of their own, nothing to read again.
  */
 #define STEPS_COLUMN(op) \
 	case op: \
-		for (Flow *flow = columns->flows; flow < end; flow++, field += stride) \
-			steps_do(op, field, now, (uint8_t *) flow + member, flow); \
+		for (uint32_t i = 0; i < count; i++, field += stride, place += sizeof(Flow), flow++) \
+			steps_do(op, field, now, place, flow); \
 		break
 
 static void
-steps_do_column(const TemplateStep *step, const uint8_t *field, size_t stride,
+steps_do_column(StepsOp op, const TemplateStep *step, const uint8_t *field, size_t stride,
 				const StepsClock *clock, StepsColumns *columns)
 {
-	const Flow *const end = columns->flows + columns->count;
-	const size_t member = step->member;
+	const uint32_t count = columns->count;
 	const StepsClock now = *clock;
+	Flow	   *flow = columns->flows;
+	uint8_t    *place = (uint8_t *) flow + step->member;
 
-	if (step->op == STEPS_UPTIME && times_uptimes_are_near(clock->export_time))
-	{
-		steps_uptime_column(step, field, stride, clock, columns);
-		return;
-	}
-	switch ((StepsOp) step->op)
+	switch (op)
 	{
 			STEPS_COLUMN(STEPS_U16);
 			STEPS_COLUMN(STEPS_U32);
@@ -932,11 +916,69 @@ steps_do_column(const TemplateStep *step, const uint8_t *field, size_t stride,
 			STEPS_COLUMN(STEPS_IPV6);
 			STEPS_COLUMN(STEPS_MILLISECONDS);
 			STEPS_COLUMN(STEPS_UPTIME);
+			STEPS_COLUMN(STEPS_UPTIME_NEAR);
 			STEPS_COLUMN(STEPS_DIRECTION);
 			STEPS_COLUMN(STEPS_SAMPLING);
 		case STEPS_NUMBER:
 			steps_number_column(step, field, stride, clock, columns);
 			break;
+	}
+}
+
+/* Two fields of one op, as most fields come: the loop itself is half of what a field costs. */
+#define STEPS_PAIR(op) \
+	case op: \
+		for (uint32_t i = 0; i < count; i++, field += stride, place += sizeof(Flow)) \
+		{ \
+			steps_do(op, field, now, place, NULL); \
+			steps_do(op, field + apart, now, place + places_apart, NULL); \
+		} \
+		return true
+
+/* False, and nothing done, where it takes steps_do_column() for each of them. */
+static bool
+steps_do_pair(StepsOp op, const TemplateStep *step, const TemplateStep *next,
+			  const uint8_t *field, size_t stride, const StepsClock *clock, StepsColumns *columns)
+{
+	const uint32_t count = columns->count;
+	const ptrdiff_t apart = (ptrdiff_t) next->offset - (ptrdiff_t) step->offset;
+	const ptrdiff_t places_apart = (ptrdiff_t) next->member - (ptrdiff_t) step->member;
+	uint8_t    *place = (uint8_t *) columns->flows + step->member;
+	const StepsClock now = *clock;
+
+	switch (op)
+	{
+			STEPS_PAIR(STEPS_U32);
+			STEPS_PAIR(STEPS_U32_FROM_16);
+			STEPS_PAIR(STEPS_U64);
+			STEPS_PAIR(STEPS_U64_FROM_32);
+			STEPS_PAIR(STEPS_MILLISECONDS);
+			STEPS_PAIR(STEPS_UPTIME_NEAR);
+		default:
+			return false;
+	}
+}
+
+static void
+steps_do_columns(const Template *template, const uint8_t *bytes, const StepsClock *clock,
+				 StepsColumns *columns)
+{
+	const size_t stride = template->record_length;
+	const bool	near = times_uptimes_are_near(clock->export_time);
+	const TemplateStep *const end = template->steps + template->step_count;
+
+	for (const TemplateStep *step = template->steps; step < end; step++)
+	{
+		StepsOp		op = step->op == STEPS_UPTIME && near ? STEPS_UPTIME_NEAR : (StepsOp) step->op;
+		const TemplateStep *next = step + 1;
+
+		if (columns->no_addresses && steps_is_address(op))
+			continue;
+		if (next < end && next->op == step->op &&
+			steps_do_pair(op, step, next, bytes + step->offset, stride, clock, columns))
+			step++;
+		else
+			steps_do_column(op, step, bytes + step->offset, stride, clock, columns);
 	}
 }
 
@@ -956,6 +998,7 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 		.exported = clock->export_time
 	};
 	const uint8_t *bytes;
+	const Flow *end;
 
 	columns->has_samplers = false;
 	if (stride == 0)
@@ -964,13 +1007,8 @@ steps_run_columns(const Template *template, const StepsClock *clock, Packet *set
 		columns->count = (uint32_t) (packet_left(set) / stride);
 	if (!packet_bytes(set, columns->count * stride, &bytes))
 		columns->count = 0;
-	for (uint32_t i = 0; i < columns->count; i++)
-		memcpy(&columns->flows[i], &common, offsetof(Flow, bytes));
-	for (int i = 0; i < template->step_count; i++)
-	{
-		const TemplateStep *step = &template->steps[i];
-
-		if (!columns->no_addresses || !steps_is_address((StepsOp) step->op))
-			steps_do_column(step, bytes + step->offset, stride, clock, columns);
-	}
+	end = columns->flows + columns->count;
+	for (Flow *flow = columns->flows; flow < end; flow++)
+		memcpy(flow, &common, offsetof(Flow, bytes));
+	steps_do_columns(template, bytes, clock, columns);
 }
