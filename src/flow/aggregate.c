@@ -268,8 +268,8 @@ aggregate_add_to(Aggregate *aggregate, AggregateRow *row, const AggregateSum *su
 	uint64_t	flows = (row->place_flows & AGGREGATE_MAX_FLOWS) + sum->flows;
 
 	/* the topmost bit of any of these is set where a sum has reached its end */
-	if ((sum->bytes | sum->packets | (bytes + 1) | (packets + 1)) >> 63 != 0 ||
-		sum->flows >= AGGREGATE_MAX_FLOWS || flows >= AGGREGATE_MAX_FLOWS)
+	if ((sum->bytes | sum->packets | sum->flows | (bytes + 1) | (packets + 1)) >> 63 != 0 ||
+		flows >= AGGREGATE_MAX_FLOWS)
 	{
 		aggregate_add_carefully(aggregate, row, sum);
 		return;
@@ -317,42 +317,41 @@ aggregate_add(Aggregate *aggregate, const AggregatePath *path, const AggregateSu
 	aggregate_add_hashed(aggregate, &hashed, sum);
 }
 
-/* Looks up where the row should be, or the place of a new one, and has it fetched. */
+/* Looks up where the row seems to be, or the place of a new one, and has it fetched. */
 static inline void
 aggregate_prefetch_row(AggregateWaiting *waiting)
 {
 	const Aggregate *aggregate = waiting->aggregate;
 	uint32_t	tag = (uint32_t) waiting->key.hash & ~aggregate->position_mask;
 	uint32_t	i = waiting->key.hash >> 32 & aggregate->index_mask;
-	uint32_t	position = aggregate->count;
 
+	waiting->row = NULL;
 	for (int probe = 0; probe < AGGREGATE_LOOK && aggregate->index[i] != 0; probe++)
 	{
 		uint32_t	slot = aggregate->index[i];
 
 		if ((slot & ~aggregate->position_mask) == tag)
 		{
-			position = (slot & aggregate->position_mask) - 1;
-			break;
+			waiting->row = aggregate_row(aggregate, (slot & aggregate->position_mask) - 1);
+			__builtin_prefetch(waiting->row, 1);
+			return;
 		}
 		i = (i + 1) & aggregate->index_mask;
 	}
-	waiting->position = position;
-	__builtin_prefetch(aggregate_row(aggregate, position), 1);
+	__builtin_prefetch(aggregate_row(aggregate, aggregate->count), 1);
 }
 
-/* Rows stay at their positions; only one that was not there yet may be elsewhere. */
+/* Rows stay where they are; one that was not there yet may be by now. */
 static inline void
 aggregate_add_waiting(const AggregateWaiting *waiting)
 {
-	Aggregate  *aggregate = waiting->aggregate;
-	AggregateRow *row = aggregate_row(aggregate, waiting->position);
+	AggregateRow *row = waiting->row;
 
-	if (waiting->position < aggregate->count && row->asns == waiting->key.asns &&
+	if (row != NULL && row->asns == waiting->key.asns &&
 		aggregate_row_place(row) == waiting->key.place)
-		aggregate_add_to(aggregate, row, &waiting->sum);
+		aggregate_add_to(waiting->aggregate, row, &waiting->sum);
 	else
-		aggregate_add_hashed(aggregate, &waiting->key, &waiting->sum);
+		aggregate_add_hashed(waiting->aggregate, &waiting->key, &waiting->sum);
 }
 
 static inline void

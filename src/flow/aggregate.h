@@ -119,7 +119,7 @@ typedef struct AggregateWaiting
 	Aggregate  *aggregate;
 	AggregateHashed key;
 	AggregateSum sum;
-	uint32_t	position;		/* where its row seems to be; for aggregate.c alone */
+	AggregateRow *row;			/* that seems to be its own, or NULL; for aggregate.c alone */
 } AggregateWaiting;
 
 typedef struct AggregateQueue
