@@ -109,10 +109,12 @@ CREATE TABLE asked_1d_total (LIKE asked_5m_total);
 CREATE TABLE asked_5m_remote (LIKE asked_5m_total, remote_asn bigint);
 CREATE TABLE asked_1h_remote (LIKE asked_5m_remote);
 CREATE TABLE asked_1d_remote (LIKE asked_5m_remote);
+CREATE TABLE asked_6h_remote (LIKE asked_5m_remote);
 CREATE TABLE asked_1w_remote (LIKE asked_5m_remote);
 CREATE TABLE asked_5m_local (LIKE asked_5m_total, local_asn bigint);
 CREATE TABLE asked_1h_local (LIKE asked_5m_local);
 CREATE TABLE asked_1d_local (LIKE asked_5m_local);
+CREATE TABLE asked_6h_local (LIKE asked_5m_local);
 CREATE TABLE asked_1w_local (LIKE asked_5m_local);
 CREATE PROCEDURE pg_temp.sum_up(name text, source text, step interval, key text, since timestamptz, until timestamptz) LANGUAGE plpgsql AS $$
 BEGIN
@@ -138,6 +140,10 @@ BEGIN
     CALL pg_temp.sum_up(name || '_total', name, step, ', family', since, until);
     CALL pg_temp.sum_up(name || '_remote', name, step, ', family, remote_asn', since, until);
     CALL pg_temp.sum_up(name || '_local', name, step, ', family, local_asn', since, until);
+    IF name = '1h' THEN
+        CALL pg_temp.sum_up('6h_remote', '1h_remote', '6 hours', ', remote_asn', since, until);
+        CALL pg_temp.sum_up('6h_local', '1h_local', '6 hours', ', local_asn', since, until);
+    END IF;
 END;
 $$;
 
@@ -247,6 +253,11 @@ SELECT * FROM pg_temp.pieces('2024-03-01', '2024-03-05', '1 min');
 SELECT * FROM pg_temp.pieces('2024-03-01 22:57:30', '2024-03-03 01:06');
 SELECT * FROM pg_temp.pieces('2024-03-04 17:00', '2024-03-05', '5 min');
 SELECT * FROM pg_temp.pieces('2024-03-01 22:57:30', '2024-03-03 01:06', NULL, '{remote,remote alone}');
+-- of six hours: lists alone, without families
+SELECT * FROM pg_temp.pieces('2024-03-01 16:57:30', '2024-03-02 13:06', NULL, lastfluss._sums('{ingress,remote_asn}'));
+SELECT * FROM pg_temp.pieces('2024-03-01 16:57:30', '2024-03-02 13:06', NULL, lastfluss._sums('{family,local_asn}'));
+SELECT * FROM pg_temp.pieces('2024-03-01 17:00', '2024-03-02 13:00', '6 hours', lastfluss._sums('{local_asn}'));
+SELECT sum(pg_temp.lists_differ(t, t + '24 hours', ARRAY['iface', c])) FROM generate_series(timestamptz '2024-03-01 00:47', '2024-03-03 18:10', '3 hours 7 min') t, unnest('{remote_asn,local_asn}'::text[]) c;
 SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', '{total}');
 UPDATE lastfluss._rollup SET complete_from = '2024-03-04 08:00' WHERE traffic = 'asked'::regclass AND name = '1h_total';
 SELECT * FROM pg_temp.pieces('2024-03-03 22:00', '2024-03-05', '1 hour', '{total}');
@@ -519,7 +530,7 @@ SELECT * FROM lastfluss.top_asns();
 RESET ROLE;
 
 DELETE FROM lastfluss._rollup WHERE traffic = 'asked'::regclass;
-DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_5m_remote, asked_1h_remote, asked_1d_remote, asked_1w_remote, asked_5m_local, asked_1h_local, asked_1d_local, asked_1w_local, asked_1h_again, kept;
+DROP TABLE asked, asked_5m, asked_1h, asked_1d, asked_5m_total, asked_1h_total, asked_1d_total, asked_5m_remote, asked_1h_remote, asked_1d_remote, asked_6h_remote, asked_1w_remote, asked_5m_local, asked_1h_local, asked_1d_local, asked_6h_local, asked_1w_local, asked_1h_again, kept;
 DELETE FROM lastfluss.interface;
 DELETE FROM lastfluss.asn;
 SELECT lastfluss.reset('table');

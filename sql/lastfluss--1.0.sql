@@ -594,7 +594,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN l.source IS NOT NULL THEN b.complete_until
                                 WHEN lastfluss._written_until() IS NOT NULL THEN least(lastfluss._written_until(), lastfluss._arrived_until()) END) f(until);
 COMMENT ON VIEW lastfluss.rollups IS
 'sums of traffic by 5 minutes, hour and day, in tables beside it: traffic_5m, traffic_1h, traffic_1d, in the columns of traffic and peak.
-Beside each lie sums of interfaces by direction and family, with bytes, packets and flows alone: without ASNs, which graphs of interfaces are read from (traffic_5m_total, traffic_1h_total, traffic_1d_total), and by one of the two ASNs, for lists and graphs of ASNs (traffic_5m_remote, traffic_5m_local and so on). Those of days have sums by week and by eight weeks, without families, for lists of a year: traffic_1w_remote, traffic_8w_remote, traffic_1w_local, traffic_8w_local.
+Beside each lie sums of interfaces by direction and family, with bytes, packets and flows alone: without ASNs, which graphs of interfaces are read from (traffic_5m_total, traffic_1h_total, traffic_1d_total), and by one of the two ASNs, for lists and graphs of ASNs (traffic_5m_remote, traffic_5m_local and so on). Those of hours have sums by six hours, without families, for lists of a day (traffic_6h_remote, traffic_6h_local), and those of days by week and by eight weeks, for lists of a year: traffic_1w_remote, traffic_8w_remote, traffic_1w_local, traffic_8w_local.
 They are exact: bytes, packets and flows of a bucket are those of the intervals that begin in it, whatever it is made of. Buckets begin at multiples of the step, UTC. bandwidth is the mean over the bucket, and peak the largest bandwidth of an interval inside with the same iface, ingress, ASNs and family. With rollup_keep_top the smaller ASNs are folded into the row with remote_asn null, whose peak in 1h and 1d is at most what it says: the sum of the peaks of what was folded there.
 Where traffic has no column bytes, it is bandwidth * period / 8, with the period of now';
 COMMENT ON COLUMN lastfluss.rollups.relation IS 'the table; null: it is not there (yet)';
@@ -1426,6 +1426,10 @@ COMMENT ON FUNCTION lastfluss.doctor() IS
  * owner's rights.
  */
 
+CREATE FUNCTION lastfluss._keep_memory() RETURNS void
+AS 'MODULE_PATHNAME', 'lastfluss_memory_keep' LANGUAGE C STRICT VOLATILE;
+COMMENT ON FUNCTION lastfluss._keep_memory() IS 'lets the session keep the memory that an answer takes, up to 32 MB, rather than give it back and get it anew for each statement';
+
 CREATE FUNCTION lastfluss._sources(OUT relation regclass, OUT seconds bigint, OUT kind text,
     OUT complete int8multirange, OUT kept int8multirange)
 RETURNS SETOF record LANGUAGE plpgsql STABLE SECURITY DEFINER
@@ -1439,6 +1443,8 @@ DECLARE
     from_    bigint := (SELECT ceil(extract(epoch FROM nullif(r.kept_from, '-infinity')))
                         FROM lastfluss._rollup r WHERE r.traffic = traffic_ AND r.name = 'raw');
 BEGIN
+    -- All answers begin here.
+    PERFORM lastfluss._keep_memory();
     RETURN QUERY SELECT traffic_, period, 'table', int8multirange(int8range(from_, NULL)), int8multirange(int8range(NULL, NULL))
         WHERE traffic_ IS NOT NULL AND NOT follows;
     -- What the shared memory holds belongs to the collector's database.
@@ -1460,8 +1466,9 @@ BEGIN
           FROM (VALUES ('5m', 300::bigint, ARRAY['5m']), ('1h', 3600, ARRAY['5m', '1h']), ('1d', 86400, ARRAY['5m', '1h', '1d'])) v(name, step, above)
           CROSS JOIN (VALUES ('rollup', ''), ('total', '_total'), ('remote', '_remote'), ('local', '_local')) t(kind, suffix)
           UNION ALL
-          SELECT w.name || '_' || a.asn, w.step, ARRAY['5m', '1h', '1d'], a.asn || ' alone'
-          FROM (VALUES ('1w', 604800), ('8w', 4838400)) w(name, step) CROSS JOIN (VALUES ('remote'), ('local')) a(asn))
+          SELECT w.name || '_' || a.asn, w.step, w.above, a.asn || ' alone'
+          FROM (VALUES ('6h', 21600, ARRAY['5m', '1h']), ('1w', 604800, ARRAY['5m', '1h', '1d']), ('8w', 4838400, ARRAY['5m', '1h', '1d'])) w(name, step, above)
+          CROSS JOIN (VALUES ('remote'), ('local')) a(asn))
          n(name, step, above, kind)
     JOIN lastfluss._rollup r ON r.traffic = traffic_ AND r.name = n.name AND r.complete_until IS NOT NULL
     -- One by one: there may be thousands of relations.
@@ -1623,8 +1630,9 @@ BEGIN
             WHERE s.kind = ANY ('{table,live,rollup}' || $5) AND lastfluss._may_read(s.relation, s.kind, s.traffic)
         )
         -- The coarsest rollups that fit the step, and the table for the rest.  Where
-        -- retention has taken what these need, the finest that is left.
-        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind NOT IN ('table', 'live') AND ($3 IS NULL OR $3 % r.seconds = 0)
+        -- retention has taken what these need, the finest that is left.  Six hours are
+        -- for what has no step: with one, peaks are those of hours.
+        SELECT 1 AS turn, -2 * r.seconds + (r.kind = 'rollup')::integer AS place, r.* FROM readable r WHERE r.kind NOT IN ('table', 'live') AND ($3 IS NULL OR $3 % r.seconds = 0 AND r.seconds <> 21600)
         UNION ALL SELECT 2, 0, r.* FROM readable r WHERE r.kind = 'table'
         UNION ALL SELECT 3, 2 * r.seconds + (r.kind = 'rollup')::integer, r.* FROM readable r WHERE r.kind NOT IN ('table', 'live')
         UNION ALL SELECT 4, 0, r.* FROM readable r WHERE r.kind = 'table'
@@ -2174,9 +2182,8 @@ BEGIN
     -- Apart: what came in through transit, or went out; the rest is peering.
     EXECUTE format($$
 SELECT ARRAY(SELECT l
-             FROM unnest((SELECT lastfluss._largest(r.remote_asn, CASE WHEN r.iface = ANY ($1) THEN coalesce(r.ingress, false) END, r.bytes, NULL) FROM (%s) r
-                          WHERE r.remote_asn > 0 AND r.remote_asn <> 23456 AND r.remote_asn <> $3)) l
-             WHERE l.apart + l.others > 0 AND l.bytes - l.apart - l.others <= $4 * l.bytes
+             FROM unnest((SELECT lastfluss._largest(r.remote_asn, CASE WHEN r.iface = ANY ($1) THEN coalesce(r.ingress, false) END, r.bytes, NULL) FROM (%s) r)) l
+             WHERE l.asn > 0 AND l.asn <> 23456 AND l.asn <> $3 AND l.apart + l.others > 0 AND l.bytes - l.apart - l.others <= $4 * l.bytes
              ORDER BY l.apart + l.others DESC, l.asn LIMIT $2)$$,
         lastfluss._rows(begins, $4, iface => transits || peerings, by_columns => '{iface,ingress,remote_asn}', grouped => false))
     INTO candidates USING transits, $2, lastfluss._own_asn(), $5;

@@ -76,8 +76,8 @@ lastfluss_server_is_stopping(void)
 }
 
 /*
- * As much again is soon needed by a worker that copies intervals.  Page by page, new
- * memory costs more to come by than to fill.
+ * As much again is soon needed, by a worker that copies intervals and by a session that
+ * asks.  Page by page, new memory costs more to come by than to fill.
  */
 void
 lastfluss_keep_memory(void)

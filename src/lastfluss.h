@@ -45,7 +45,7 @@ extern void lastfluss_require_preload(void);
  */
 extern bool lastfluss_server_is_stopping(void);
 
-/* The calling worker's allocator gives no memory back to the system, within a limit. */
+/* The calling process's allocator gives no memory back to the system, within a limit. */
 extern void lastfluss_keep_memory(void);
 
 /* launcher.c, receiver.c, writer.c, maintenance.c, keeper.c: entry points of the workers */

@@ -21,8 +21,9 @@
  * on one side, which has a row for each of those on the other side.  So beside each
  * rollup lie tables with its sums by interface, direction and family, and by these and
  * either ASN, filled in the same transaction as the buckets that they are made from.
- * A list over a year would still read each ASN's 365 days: so the sums of days have
- * sums by week, and these by eight weeks, without families.
+ * A list over a day would still read each ASN's 24 hours, and one over a year its 365
+ * days: so the sums of hours have sums by six, and those of days sums by week, and these
+ * by eight weeks, without families.
  */
 #include "postgres.h"
 
@@ -91,6 +92,10 @@ static const RollupType rollup_types[] = {
 	ROLLUP_1H, ROLLUP_TOTAL_KEY ", local_asn", "local_asn", ROLLUP_1H},
 	[ROLLUP_1D_LOCAL] = {"1d_local", 86400, TABLE_YEAR, "sums of interfaces and local ASNs by day (UTC); made by lastfluss, see lastfluss.rollups",
 	ROLLUP_1D, ROLLUP_TOTAL_KEY ", local_asn", "local_asn", ROLLUP_1D},
+	[ROLLUP_6H_REMOTE] = {"6h_remote", 21600, TABLE_MONTH, "sums of interfaces and remote ASNs by six hours (UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1H, "iface, ingress, remote_asn", "remote_asn", ROLLUP_1H_REMOTE},
+	[ROLLUP_6H_LOCAL] = {"6h_local", 21600, TABLE_MONTH, "sums of interfaces and local ASNs by six hours (UTC), without families; made by lastfluss, see lastfluss.rollups",
+	ROLLUP_1H, "iface, ingress, local_asn", "local_asn", ROLLUP_1H_LOCAL},
 	[ROLLUP_1W_REMOTE] = {"1w_remote", 604800, TABLE_YEAR, "sums of interfaces and remote ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",
 	ROLLUP_1D, "iface, ingress, remote_asn", "remote_asn", ROLLUP_1D_REMOTE},
 	[ROLLUP_1W_LOCAL] = {"1w_local", 604800, TABLE_YEAR, "sums of interfaces and local ASNs by week (from Thursday on, UTC), without families; made by lastfluss, see lastfluss.rollups",

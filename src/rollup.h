@@ -26,7 +26,9 @@ typedef enum RollupLevel
 	ROLLUP_5M_LOCAL,
 	ROLLUP_1H_LOCAL,
 	ROLLUP_1D_LOCAL,
-	/* And of days by week, and of these by eight, for lists over a year. */
+	/* And of hours by six, for lists of a day; of days by week, and of these by eight, over a year. */
+	ROLLUP_6H_REMOTE,
+	ROLLUP_6H_LOCAL,
 	ROLLUP_1W_REMOTE,
 	ROLLUP_1W_LOCAL,
 	ROLLUP_8W_REMOTE,

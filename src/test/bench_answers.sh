@@ -226,6 +226,8 @@ disk_rows()
 		disk_row "$1, $level, by remote ASN" "${2}_${level}_remote" "$3"
 		disk_row "$1, $level, by local ASN" "${2}_${level}_local" "$3"
 	done
+	disk_row "$1, 6h, by remote ASN" "${2}_6h_remote" "$3"
+	disk_row "$1, 6h, by local ASN" "${2}_6h_local" "$3"
 	disk_row "$1, 1w, by remote ASN" "${2}_1w_remote" "$3"
 	disk_row "$1, 1w, by local ASN" "${2}_1w_local" "$3"
 	disk_row "$1, 8w, by remote ASN" "${2}_8w_remote" "$3"

@@ -136,6 +136,8 @@ SQL
 	$collector->wait_for('SELECT sum(waiting) = 0 FROM lastfluss.rollups');
 	for my $asn (qw(remote local))
 	{
+		is(wrong_sums("6h_$asn", whole("6h_$asn", "1h_$asn"), '6 hours', 0), 't', "six hours by $asn ASN are the sums of theirs")
+		  or diag($collector->sql(q{TABLE lastfluss._rollup}));
 		is(wrong_sums("1w_$asn", whole("1w_$asn", "1d_$asn"), '7 days', 0), 't', "weeks by $asn ASN are the sums of their days");
 		is(wrong_sums("8w_$asn", whole("8w_$asn", "1w_$asn"), '56 days', 0), 't', 'and eight weeks those of weeks')
 		  or diag($collector->sql(q{TABLE lastfluss._rollup}));
@@ -146,6 +148,28 @@ old_rows('20, 135', '1, 30');
 old_rows('30, 33', '5, 40');
 is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(now() - interval '135 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone'}),
 	'traffic_1w_remote traffic_8w_remote', 'which reads them');
+is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '30 hours', date_trunc('day', now()) - interval '7 hours', NULL, false, '{local,local alone}')}),
+	'traffic_1h_local traffic_6h_local', 'as one of a day those of six hours');
+
+# What a statement has freed, the next one need not get from the system page by page.
+sub faults
+{
+	my ($first) = @_;
+	my $faults = q{SELECT split_part(pg_read_file('/proc/self/stat'), ' ', 10);};
+	my $large  = 'SELECT count(*) FROM (SELECT n FROM generate_series(1, 150000) n GROUP BY n) s;';
+	my @seen   = split /\n/, $collector->sql("SET max_parallel_workers_per_gather = 0; SET work_mem = '64MB'; $first; $large $faults $large $large $faults");
+
+	return $seen[-1] - $seen[-4];
+}
+SKIP:
+{
+	skip 'this server has an allocator of its own, or no /proc', 1
+	  unless -r '/proc/self/stat' && $collector->sql(q{SELECT m ~ '/libc[.-]' AND m !~ '/(vgpreload|lib[a-z]*(asan|malloc))' FROM pg_read_file('/proc/self/maps') m}) eq 't';
+	my $before = faults('SELECT 1');
+	my $after = faults(q{SELECT count(*) FROM lastfluss.top_asns('1 hour')});
+
+	cmp_ok($after, '<', $before / 4, "a session that has asked keeps its memory: $after page faults instead of $before");
+}
 
 # One that somebody has dropped is made again, and used from there on only.
 $collector->sql(q{DROP TABLE traffic_1h_total});
