@@ -2635,7 +2635,7 @@ DECLARE
     spread  text := 'SELECT date_part(''epoch'', r."time")::bigint AS at';
     part    text := '';
     cell    text;
-    interfaces text := 'SELECT g.*, concat(g.role, '' · '', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g';
+    interfaces text := 'SELECT g.*, concat(g.role, '' · '', g.name) AS role_and_name FROM lastfluss._graph_interfaces() g OFFSET 0';
     during  text := 'r."time" >= to_timestamp($2) AND r."time" < to_timestamp($3)';
     running text := 'SELECT NULL::bigint AS at WHERE false';
     health  regclass := lastfluss._health_table();

@@ -146,7 +146,7 @@ SQL
 }
 old_rows('20, 135', '1, 30');
 old_rows('30, 33', '5, 40');
-is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(now() - interval '135 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone'}),
+is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(now() - interval '135 days', now(), NULL, false, '{remote,remote alone}') WHERE kind = 'remote alone' AND seconds > 86400}),
 	'traffic_1w_remote traffic_8w_remote', 'which reads them');
 is($collector->sql(q{SELECT string_agg(DISTINCT relation::text, ' ' ORDER BY relation::text) FROM lastfluss._pieces(date_trunc('day', now()) - interval '30 hours', date_trunc('day', now()) - interval '7 hours', NULL, false, '{local,local alone}')}),
 	'traffic_1h_local traffic_6h_local', 'as one of a day those of six hours');
