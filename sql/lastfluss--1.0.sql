@@ -2719,13 +2719,21 @@ BEGIN
                        columns[1], lastfluss._rows(listed, $2, NULL, names, remotes, locals, by_columns => columns, grouped => false))
         INTO top, others USING greatest($10, 0);
         keys := 'SELECT u::text AS key FROM unnest($6) u UNION ALL SELECT NULL WHERE $7';
-        rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
-                       ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
-                       ' FROM (%1$s) r CROSS JOIN LATERAL (VALUES (r.%2$I, 1), (NULL, -1)) AS o(asn, sign)'
-                       ' UNION ALL SELECT r."time", NULL, r.ingress, NULL, NULL, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
+        rows := format('SELECT r."time", r.ingress, r.%2$I AS asn, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%1$s) r'
+                       ' UNION ALL SELECT r."time", r.ingress, NULL, r.bytes, r.packets, r.flows, r.peak, r.seconds FROM (%3$s) r',
                        CASE columns[1] WHEN 'remote_asn' THEN lastfluss._rows(begins, $2, grain, names, top, locals, shown, by_columns => '{remote_asn,ingress}', grouped => false)
                                        ELSE lastfluss._rows(begins, $2, grain, names, remotes, top, shown, by_columns => '{local_asn,ingress}', grouped => false) END,
                        columns[1], lastfluss._rows(begins, $2, grain, names, remotes, locals, shown, by_columns => '{ingress}', grouped => false));
+        IF p IS NULL AND what <> 'peak' AND NOT coarse.there THEN
+            -- Sums are taken from one another, which is less work than to do so with rows.
+            cell := format('WITH summed AS MATERIALIZED (SELECT date_part(''epoch'', r."time")::bigint / $1 * $1 AS at, r.ingress, r.asn, sum(r.%1$I) AS amount FROM (%2$s) r WHERE %3$s GROUP BY 1, 2, 3)'
+                           ' SELECT s.at, s.ingress, s.asn::text AS key, NULL::bigint AS speed, s.amount AS %1$I FROM summed s WHERE s.asn IS NOT NULL'
+                           ' UNION ALL SELECT s.at, s.ingress, NULL, NULL, sum(CASE WHEN s.asn IS NULL THEN s.amount ELSE -s.amount END) FROM summed s GROUP BY 1, 2',
+                           CASE WHEN what IN ('packets', 'flows') THEN what ELSE 'bytes' END, rows, during);
+        END IF;
+        rows := format('SELECT r."time", NULL::text AS iface, r.ingress, NULL::smallint AS family, o.asn AS remote_asn, o.asn AS local_asn,'
+                       ' o.sign * r.bytes AS bytes, o.sign * r.packets AS packets, o.sign * r.flows AS flows, o.sign * r.peak AS peak, r.seconds'
+                       ' FROM (%s) r CROSS JOIN LATERAL (SELECT r.asn, 1 UNION ALL SELECT NULL, -1 WHERE r.asn IS NOT NULL) AS o(asn, sign)', rows);
     END IF;
     IF what = 'share' THEN
         whole := format('SELECT s.at / $1 * $1 AS at, r.ingress, sum(r.bytes%s) AS bytes FROM (%s) r CROSS JOIN LATERAL (%s) s WHERE s.at < $3 GROUP BY 1, 2',
@@ -2775,7 +2783,7 @@ ORDER BY 1, 2$$,
                        ' FROM (%2$s) r LEFT JOIN (%3$s) i ON i.name = r.iface WHERE %4$s GROUP BY 1, 2) p'
                        ' CROSS JOIN LATERAL unnest(p.peaks) WITH ORDINALITY u(peak, place) WHERE u.peak IS NOT NULL',
                        key, rows, interfaces, during);
-    ELSE
+    ELSIF cell IS NULL THEN
         cell := format('SELECT s.at / $1 * $1 AS at, r.ingress, %1$s AS key, max(i.speed) AS speed, sum(r.bytes%5$s) AS bytes%6$s'
                        ' FROM (%2$s) r LEFT JOIN (%3$s) i ON i.name = r.iface CROSS JOIN LATERAL (%7$s) s WHERE %4$s GROUP BY 1, 2, 3',
                        key, rows, interfaces, during, part,
