@@ -35,6 +35,12 @@ SELECT n, lastfluss._lowest('{3,NULL,-1,2}', n) FROM generate_series(0, 5) n;
 SELECT lastfluss._lowest('{}', 1), lastfluss._lowest(NULL, 1);
 SELECT bool_and(lastfluss._lowest(a, n) = (SELECT v FROM unnest(a) v ORDER BY 1 LIMIT 1 OFFSET n - 1)) AS same
 FROM (SELECT array_agg((i * 7919 % 1009)::float8) AS a FROM generate_series(1, 3000) i) s CROSS JOIN generate_series(1, 3000, 37) n;
+-- However they lie: the last one is what a median of three does worst with.
+SELECT lies, bool_and(lastfluss._lowest(a, n) = (SELECT v FROM unnest(a) v ORDER BY 1 LIMIT 1 OFFSET n - 1)) AS same
+FROM (SELECT lies, array_agg(v ORDER BY i) AS a
+      FROM generate_series(1, 3000) i, LATERAL (VALUES ('ascending', i::float8), ('descending', -i), ('equal', 7), ('rising and falling', least(i, 3001 - i)),
+          ('worst', CASE WHEN i > 1500 THEN 2 * (i - 1500) WHEN i % 2 = 1 THEN i ELSE 1499 + i END)) o(lies, v) GROUP BY 1) s CROSS JOIN generate_series(1, 3000, 37) n
+GROUP BY 1 ORDER BY 1;
 -- Nobody has to be careful with them.
 SELECT lastfluss._lowest('{{1,2},{3,4}}', 1);
 SELECT lastfluss._slots(1, f, w, 2) FROM (VALUES (-9223372036854775808, 9223372036854775807), (9223372036854775807, 1), (0, 0), (1, -9223372036854775808)) r(f, w);
