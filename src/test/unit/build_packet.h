@@ -171,7 +171,7 @@ catch_flows(void *context, const Flow *flows, uint32_t count)
 {
 	Catch	   *caught = context;
 
-	assert_in_range(count, 1, FLOW_BATCH);
+	assert_true(count >= 1 && count <= FLOW_BATCH);
 	for (uint32_t i = 0; i < count; i++)
 	{
 		if (caught->count < COUNT(caught->flows))

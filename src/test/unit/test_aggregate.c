@@ -330,7 +330,7 @@ test_collisions(void **state)
 	}
 
 	count = aggregate_count(aggregate);
-	assert_in_range(count, 200, wanted - 1);
+	assert_true(count >= 200 && count <= wanted - 1);
 	assert_int_equal(aggregate_folded(aggregate), wanted - (count - 1));
 
 	for (uint32_t i = 0; i < 500; i++)
@@ -338,7 +338,7 @@ test_collisions(void **state)
 	bytes += 500;
 
 	/* A few came upon those, and went to interface 1's own folded row. */
-	assert_in_range(aggregate_count(aggregate), count + 400, count + 500);
+	assert_true(aggregate_count(aggregate) >= count + 400 && aggregate_count(aggregate) <= count + 500);
 	count = aggregate_count(aggregate);
 	assert_int_equal(aggregate_folded(aggregate), wanted + 500 - (count - 2));
 	for (uint32_t i = 0; i < count; i++)
