@@ -17,6 +17,7 @@
 #   make test-timescale                     make test in trixie beside TimescaleDB (root)
 #   make test-majors                        make test on each PostgreSQL of Debian's suites (root)
 #   make test PG_CONFIG=…                   make test on this one (with assertions, say)
+#   make test-asan, make test-valgrind      tests of the server under a checker of memory
 #   make test-upgrade                       pg_upgrade with data, bookworm to trixie (root)
 #   make dist                               the release's archives, of what is committed
 #   make test-package                       Debian packages of it, tried in a chroot (root)
@@ -53,8 +54,8 @@ GENERATOR = src/test/generator/generator
 BENCH_FLOW = src/test/bench_flow
 EXTRA_CLEAN = $(GENERATOR) $(BENCH_FLOW) src/test/unit/build src/test/fuzz/build tmp_check log
 
-.PHONY: demo demo-check demo-stop test test-timescale test-majors test-package test-upgrade dist \
-	fresh fresh-server setup unitcheck coverage fuzz truth \
+.PHONY: demo demo-check demo-stop test test-asan test-valgrind test-timescale test-majors \
+	test-package test-upgrade dist fresh fresh-server setup unitcheck coverage fuzz truth \
 	crash locked generator bench bench-flow dashboards pictures show-regress
 
 all:
@@ -81,6 +82,20 @@ fresh-server:
 
 test-timescale:
 	@SUITES=trixie TIMESCALE=required bash src/test/majors.sh
+
+# Tests that send the server all kinds of datagrams, and those of what happens to it while
+# it collects.  Under valgrind a process has no title, by which some look for it.
+ASAN_TESTS = 001 002 003 004 005 009 010 012 014 017 018 020 021 022 023 050 061 062 070
+VALGRIND_TESTS = 001 003 005 009 012 017 050
+
+test-asan: CHECKER = asan
+test-asan: CHECKER_TESTS = $(ASAN_TESTS)
+test-valgrind: CHECKER = valgrind
+test-valgrind: CHECKER_TESTS = $(VALGRIND_TESTS)
+
+test-asan test-valgrind:
+	@CHECKER=$(CHECKER) TAP_FILES="$${TAP_FILES:-$(wildcard $(CHECKER_TESTS:%=src/test/t/%_*.pl))}" \
+		bash src/test/run.sh
 
 test-majors:
 	@bash src/test/majors.sh

@@ -16,12 +16,14 @@
 #   TAP_LIMIT=1200        seconds that a TAP test may take
 #   JOBS=2                so many TAP tests side by side: most of their time they wait
 #   SLOW=4                all limits times that, those within the TAP tests too: for a slow
-#                         machine
+#                         machine (CHECKER sets it)
 #   VERBOSE=1             show what the TAP tests say
 #   TAP_FILES='a.pl b.pl' these files instead of src/test/t/*.pl
 #   LASTFLUSS_TEST_TIMESCALE=1   for the tests: TimescaleDB must be there
 #   LASTFLUSS_TEST_CITUS=1       for the tests: Citus must be there
 #   LASTFLUSS_TEST_ON=citus      the tests' servers are Citus clusters of one node each
+#   CHECKER=asan          under a checker of memory, or "valgrind" (checker.sh); no unit
+#                         tests, which have theirs
 #   PG_CONFIG=...         this PostgreSQL, and not the newest that is installed
 
 set -eu
@@ -29,9 +31,11 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=src/test/lib.sh
 . "$here/lib.sh"
+# shellcheck source=src/test/checker.sh
+. "$here/checker.sh"
 
 # Seconds.  A TAP test that waits for several intervals takes a minute.
-slow=${SLOW:-1}
+slow=${SLOW:-$(checker_slow)}
 build_limit=$((600 * slow))
 unit_limit=$((600 * slow))
 regress_limit=$((300 * slow))
@@ -88,6 +92,7 @@ outside()
 	local status
 
 	bash "$here/setup.sh" test
+	checker_need
 	pg_config=$(find_pg_config) || die "no PostgreSQL $PG_MAJOR_MIN or later to test with"
 
 	checkout=$(cd "$here/../.." && pwd)
@@ -185,9 +190,10 @@ build()
 
 	say "== build with $("$pg_config" --version)"
 	# shellcheck disable=SC2016  # expands there
-	if step "$build_limit" "$log" \
+	if checker_build step "$build_limit" "$log" \
 		bash -eu -c '. "$0"; private_installation "$@"' \
-		src/test/lib.sh "$tree" "$work/pgsql" "$pg_config"
+		src/test/lib.sh "$tree" "$work/pgsql" "$pg_config" &&
+		checker_install "$(pgbin)"
 	then
 		grep -E 'warning:' "$log" || :
 	else
@@ -233,6 +239,27 @@ run_unit()
 	fi
 	sed -n -e '/ test(s), listed/d' -e 's/^\[ *SKIPPED *\] /skipped: unit test /p' "$log" >>"$work/reasons"
 	result unit "$passed" "$failed" "$skipped"
+}
+
+# What no server is to say, whatever a test does to it: that something was false, that memory
+# is damaged (a server with assertions looks), or that something was left open.
+server_faults='TRAP: |problem in alloc set|detected write past chunk end|terminated by signal (4|6|7|8|11):|WARNING: .*( leak: |resource was not closed)'
+
+# findings DIRECTORY: shows what servers said or did there that is wrong whatever the test
+# itself says; false where it is something.
+findings()
+{
+	local status=0
+
+	checker_findings "$1" || status=1
+	if find "$1" -name '*.log' ! -name 'prove.log' ! -name 'regress_log*' -print0 |
+		xargs -0 -r grep -H -E "$server_faults" >"$1/faults"
+	then
+		say "---- what no server is to say"
+		head -n 40 "$1/faults"
+		status=1
+	fi
+	return "$status"
 }
 
 # A server for pg_regress: reached by its socket only, in a directory of ours.
@@ -286,6 +313,7 @@ run_regress()
 		--bindir="$(pgbin)" --host="$work/regress/socket" --port=5432 --user=postgres \
 		--dbname=contrib_regression "${names[@]}" || status=$?
 	pg_ctl stop -m fast -D "$work/regress/data" >/dev/null || note "failed: the server for pg_regress did not stop"
+	findings "$work/regress" || status=1
 
 	# PostgreSQL 15 writes "test x ... ok", 16 and later write TAP
 	passed=$(count '^(test .*\.\.\. ok|ok [0-9])' "$log")
@@ -333,6 +361,7 @@ run_tap_file()
 	sed -n -E -e "s/^ok [0-9]+.* # (skip|SKIP) */skipped: $name: /p" \
 		-e "s/^.*\.pl \.+ skipped:? */skipped: $name: /p" "$log" |
 		sort -u >>"$work/reasons"
+	findings "$dir" || status=1
 
 	# one that died or ran out of time counts, however far it came
 	if [ "$status" -ne 0 ] && [ "$tap_failed" -eq 0 ]
@@ -446,7 +475,7 @@ inside()
 
 	if build
 	then
-		[ -n "${TESTS:-}" ] || run_unit
+		[ -n "${TESTS:-}${CHECKER:-}" ] || run_unit
 		run_regress
 		run_tap
 	fi
