@@ -5,8 +5,8 @@
 #
 # In the private installation a script takes the place of "postgres", and starts the
 # server itself under the checker.  What that finds goes to files in a directory
-# "checker" of each test, and fails the test, whatever the test itself says.  "tree" and
-# "work" are run.sh's.
+# "checker" of each test, what UBSan finds to the server's log, and fails the test, whatever
+# the test itself says.  "tree" and "work" are run.sh's.
 # shellcheck disable=SC2154
 
 # With less optimization the places that reports name are those in the source.
@@ -87,7 +87,7 @@ checker_start()
 			cat <<-SH
 				export LD_PRELOAD='$(checker_asan_library) $work/first.so'
 				export ASAN_OPTIONS="$checker_asan_options:log_path=\$dir/asan"
-				export UBSAN_OPTIONS="print_stacktrace=1:log_path=\$dir/ubsan"
+				export UBSAN_OPTIONS=print_stacktrace=1
 				exec "\$real" "\$@"
 			SH
 			;;
@@ -152,7 +152,7 @@ checker_findings()
 	: >"$found"
 	case ${CHECKER:-} in
 		asan)
-			cat "$dir"/*san.* >"$found" 2>/dev/null || :
+			cat "$dir"/asan.* >"$found" 2>/dev/null || :
 			;;
 		valgrind)
 			compgen -G "$dir/valgrind.*" >/dev/null || say "no server ran under valgrind" >"$found"

@@ -86,6 +86,19 @@ pgbin()
 	echo "$work/pgsql$("$pg_config" --bindir)"
 }
 
+# Dies where this PostgreSQL has not what tests need: one of one's own may lack that.
+testable()
+{
+	local library
+
+	library=$(dirname "$("$pg_config" --pgxs)")/../test/perl/PostgreSQL/Test/Cluster.pm
+	[ -f "$library" ] ||
+		die "$pg_config is of a PostgreSQL without its Perl modules for tests;" \
+			"configure it with --enable-tap-tests, and install it again"
+	as_server_user test -r "$library" ||
+		die "$library cannot be read by the user $(server_user), whom the tests run as"
+}
+
 outside()
 {
 	local checkout
@@ -94,6 +107,7 @@ outside()
 	bash "$here/setup.sh" test
 	checker_need
 	pg_config=$(find_pg_config) || die "no PostgreSQL $PG_MAJOR_MIN or later to test with"
+	testable
 
 	checkout=$(cd "$here/../.." && pwd)
 	work=$(mktemp -d /tmp/lastfluss-test.XXXXXX)
@@ -242,8 +256,9 @@ run_unit()
 }
 
 # What no server is to say, whatever a test does to it: that something was false, that memory
-# is damaged (a server with assertions looks), or that something was left open.
-server_faults='TRAP: |problem in alloc set|detected write past chunk end|terminated by signal (4|6|7|8|11):|WARNING: .*( leak: |resource was not closed)'
+# is damaged (a server with assertions looks), that something was left open, or what UBSan says,
+# which is where it says it.
+server_faults='TRAP: |: runtime error: |problem in alloc set|detected write past chunk end|terminated by signal (4|6|7|8|11):|WARNING: .*( leak: |resource was not closed)'
 
 # findings DIRECTORY: shows what servers said or did there that is wrong whatever the test
 # itself says; false where it is something.
@@ -252,11 +267,12 @@ findings()
 	local status=0
 
 	checker_findings "$1" || status=1
-	if find "$1" -name '*.log' ! -name 'prove.log' ! -name 'regress_log*' -print0 |
-		xargs -0 -r grep -H -E "$server_faults" >"$1/faults"
+	find "$1" -name '*.log' ! -name 'prove.log' ! -name 'regress_log*' -print0 |
+		xargs -0 -r grep -h -A 8 -E "$server_faults" >"$1/faults" || :
+	if [ -s "$1/faults" ]
 	then
 		say "---- what no server is to say"
-		head -n 40 "$1/faults"
+		head -n 60 "$1/faults"
 		status=1
 	fi
 	return "$status"

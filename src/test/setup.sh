@@ -86,6 +86,7 @@ look_for_tools()
 		have pmacctd || missing_optional+=(pmacct)
 		have ip || missing_optional+=(iproute2)
 		have rrdtool || missing_optional+=(rrdtool)
+		[ "${CHECKER:-}" != valgrind ] || have valgrind || missing+=(valgrind libc6-dbg)
 	fi
 	if [ "$purpose" = bench ]
 	then
