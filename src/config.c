@@ -650,24 +650,23 @@ config_read_settings(Settings *settings)
 
 /*
  * A window that the buffers allow: lastfluss.buffers may have been lowered since
- * the setting was checked.
+ * the setting was checked.  Member by member, because snapshots are compared with the
+ * padding, which is zero.
  */
-static IntervalRule
-config_rule(const Settings *settings)
+static void
+config_use_rule(const Settings *settings, IntervalRule *rule)
 {
 	int			longest = intervals_longest_window(lastfluss_buffers, settings->period);
 
-	return (IntervalRule) {
-		.period = settings->period,
-		.window = settings->by_arrival ? 0 : Min(settings->window, longest),
-		.by_arrival = settings->by_arrival
-	};
+	rule->period = settings->period;
+	rule->window = settings->by_arrival ? 0 : Min(settings->window, longest);
+	rule->by_arrival = settings->by_arrival;
 }
 
 static void
 config_use_settings(const Settings *settings, ConfigSnapshot *config)
 {
-	config->rule = config_rule(settings);
+	config_use_rule(settings, &config->rule);
 	config->spool_limit = (int64) settings->spool_limit * 1024 * 1024;
 	config->as_source = settings->as_source;
 	config->own_as = settings->own_as;
