@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "storage/shmem.h"
+
 #include "copy.h"
 #include "rows.h"
 #include "shared.h"
