@@ -22,7 +22,7 @@ sub day
 	return sprintf('%04d-%02d-%02d 00:00+00', $year + 1900, $month + 1, $day);
 }
 
-# Partitions of traffic for these days.
+# Partitions of traffic for these days, of which the collector itself makes today's.
 sub make_partitions
 {
 	my ($collector, $table, @ago) = @_;

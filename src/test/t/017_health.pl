@@ -22,17 +22,18 @@ is( $collector->sql(
 		 WHERE time <= (SELECT max(time) FROM traffic_health)') =~ s/^\d+/n/r,
 	'n|0|0|t', 'of the collector alone');
 
-# While nobody collects there is a gap, which graphs show as soon as somebody does.
-my $gaps = q{FROM lastfluss.losses(now() - interval '1 hour', now(), '1 s') WHERE tags = 'gap'};
+# While nobody collects there is a gap, which graphs show as soon as somebody does.  A
+# receiver that is kept from running, as on a slow machine, leaves a gap of a second or two.
+my $gaps = q{FROM lastfluss.losses(now() - interval '1 hour', now(), '1 s') WHERE tags = 'gap' AND time_end - time >= interval '4 s'};
 
 is($collector->sql("SELECT count(*) $gaps"), 0, 'no gap');
 $collector->stop;
 my $stopped = time;
-Lastfluss::wait_until(sub { time > $stopped + 4 });
+Lastfluss::wait_until(sub { time > $stopped + 5 });
 $collector->start;
 $collector->wait_for('SELECT state FROM lastfluss.status', 'collecting');
-$collector->becomes("SELECT count(*), min(time_end - time) >= interval '3 s' $gaps", '1|t', 'a gap');
-$collector->becomes("SELECT count(*), max(time_end) < (SELECT max(time) FROM traffic_health) $gaps", '1|t', 'which is over');
+$collector->becomes("SELECT count(*) $gaps", 1, 'a gap');
+$collector->becomes("SELECT max(time_end) < (SELECT max(time) FROM traffic_health) $gaps", 't', 'which is over');
 
 # A configured exporter: five records, of which two are not matched, one datagram is
 # missing, and one cannot be decoded; a stranger.

@@ -29,7 +29,7 @@ sub time_of_day
 }
 
 $collector->wait_for(q{SELECT to_regclass('traffic_health') IS NOT NULL});
-Storage::make_partitions($collector, $_, 0 .. 6) for qw(traffic traffic_health);
+Storage::make_partitions($collector, $_, 1 .. 6) for qw(traffic traffic_health);
 Storage::fill($collector, 'traffic', Storage::day(6), Storage::day(1), 12);
 $collector->sql("SELECT lastfluss.rollup_again('" . Storage::day(7) . "', now())");
 $collector->sql(q{UPDATE lastfluss._rollup SET complete_until = NULL WHERE name <> 'raw'});

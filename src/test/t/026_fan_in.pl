@@ -313,7 +313,7 @@ SQL
 	{
 		for my $name (sort keys %site)
 		{
-			Storage::make_partitions($site{$name}, 'traffic', 0 .. 5);
+			Storage::make_partitions($site{$name}, 'traffic', 1 .. 5);
 			Storage::fill($site{$name}, 'traffic', Storage::day(4), Storage::day(3), $name eq 'fra' ? 6 : 9);
 		}
 	}
