@@ -92,6 +92,14 @@ shared_init_receiver(ReceiverShared *mine, char *memory)
 	mine->intervals = intervals_init(memory, lastfluss_buffers, lastfluss_max_entries);
 }
 
+/* Before anything is hashed.  Where the system has no random numbers, nobody can log in either. */
+static void
+shared_choose_hash_key(void)
+{
+	if (!pg_strong_random(&shared->hash_key, sizeof(shared->hash_key)))
+		shared->hash_key = hash_key;
+}
+
 static void
 shared_init(void)
 {
@@ -99,6 +107,7 @@ shared_init(void)
 	char	   *memory = (char *) shared + shared_head_size();
 
 	memset(shared, 0, shared_head_size());
+	shared_choose_hash_key();
 	shared->run = lastfluss_unix_time(GetCurrentTimestamp());
 	shared->since = GetCurrentTimestamp();
 	shared->lock = &locks[0].lock;
@@ -127,6 +136,7 @@ shared_startup(void)
 	shared = ShmemInitStruct("lastfluss", shared_size(), &found);
 	if (!found)
 		shared_init();
+	hash_key = shared->hash_key;
 	LWLockRelease(AddinShmemInitLock);
 }
 

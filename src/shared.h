@@ -14,6 +14,7 @@
 
 #include "account.h"
 #include "decode.h"
+#include "hash.h"
 #include "interfaces.h"
 #include "intervals.h"
 
@@ -119,6 +120,7 @@ typedef struct Shared
 {
 	/* set once at start */
 	int64		run;			/* names this life of the memory, us since 1970 */
+	HashKey		hash_key;
 	LWLock	   *lock;			/* of this struct, snapshot and names */
 	LWLock	   *receiver_locks[SHARED_MAX_RECEIVERS];
 

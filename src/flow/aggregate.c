@@ -12,10 +12,9 @@
  * It starts small and doubles within the room that it has: an index that is
  * much larger than its rows need would cost a cache miss for every addition.
  *
- * AS numbers come from the network, so somebody may choose them such that
- * their hashes collide.  We look at AGGREGATE_MAX_PROBES slots at most, far
- * more than chance ever needs in a half full index, and fold what does not
- * find its place there: collisions cost ASNs, not time.
+ * We look at AGGREGATE_MAX_PROBES slots at most, far more than chance ever needs
+ * in a half full index, and fold what does not find its place there: should
+ * somebody find AS numbers that collide (hash.h), that costs ASNs, not time.
  */
 #include "aggregate.h"
 

@@ -2,8 +2,10 @@
  * hash.h
  *	  Hashing of the short keys of our tables.
  *
- * Not a secret: whoever can send us datagrams can make keys collide.  A table
- * whose keys come from the network must therefore bound how far it looks.
+ * Interfaces, observation domains, template ids, AS numbers and addresses are
+ * chosen by whoever sends datagrams.  Who could tell their hashes could choose
+ * thousands that share one place of a table, all of which each lookup then walks
+ * through.  So the hash depends on a key that nobody outside the server knows.
  */
 #ifndef LASTFLUSS_HASH_H
 #define LASTFLUSS_HASH_H
@@ -12,15 +14,25 @@
 
 #include "flow.h"
 
-/* Mixes two words so that the upper bits depend on every bit of both. */
+typedef struct HashKey
+{
+	uint64_t	words[2];
+} HashKey;
+
+/* The same in all processes that share a table, and for as long as one lives. */
+extern HashKey hash_key;
+
+/*
+ * Mixes two words: both halves of the product of 128 bits, so that each bit of the
+ * hash depends on every bit of both.
+ */
 static inline uint64_t
 hash_mix(uint64_t a, uint64_t b)
 {
-	uint64_t	hash = a * UINT64_C(0x9E3779B97F4A7C15) + b * UINT64_C(0xD6E8FEB86659FD93);
+	unsigned __int128 product = (unsigned __int128) (a ^ hash_key.words[0]) *
+		(b ^ hash_key.words[1]);
 
-	hash ^= hash >> 32;
-	hash *= UINT64_C(0xA24BAED4963EE407);
-	return hash ^ hash >> 29;
+	return (uint64_t) product ^ (uint64_t) (product >> 64);
 }
 
 static inline uint64_t
