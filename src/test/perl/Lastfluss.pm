@@ -31,6 +31,7 @@ citus.shard_count = 4
 citus.recover_2pc_interval = 2s
 citus.enable_statistics_collection = off
 citus.enable_unsafe_triggers = on
+log_statement = none
 wal_level = logical
 max_prepared_transactions = 100
 max_connections = 100
@@ -75,6 +76,18 @@ CONF
 sub node { return $_[0]{node}; }
 sub port { return $_[0]{port}; }
 sub on_citus { return $_[0]{citus}; }
+
+# A server that does not preload the library, that takes dumps of this one.
+sub other_server
+{
+	my ($self, $name) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init;
+	$node->append_conf('postgresql.conf', "shared_preload_libraries = 'citus'") if $self->on_citus;
+	$node->start;
+	return $node;
+}
 
 # Runs SQL in the collector's database, and returns its output.
 sub sql

@@ -7,7 +7,6 @@ use FindBin;
 use lib "$FindBin::RealBin/../perl";
 
 use Lastfluss;
-use PostgreSQL::Test::Cluster;
 use Test::More;
 
 my $collector = Lastfluss->new('dump');
@@ -30,9 +29,7 @@ $node->command_ok([ 'pg_dump', '-Fc', '-f', $dump, $node->connstr('postgres') ],
 $node->safe_psql('postgres', 'CREATE DATABASE restored');
 $node->command_ok([ 'pg_restore', '-e', '-d', $node->connstr('restored'), $dump ], 'pg_restore');
 
-my $plain = PostgreSQL::Test::Cluster->new('plain');
-$plain->init;
-$plain->start;
+my $plain = $collector->other_server('plain');
 $plain->command_ok([ 'pg_restore', '-e', '-d', $plain->connstr('postgres'), $dump ],
 	'pg_restore where the library is not preloaded');
 

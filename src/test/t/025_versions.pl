@@ -135,9 +135,7 @@ collects('with an interface of afterwards');
 my $dump = $collector->node->basedir . '/dump.sql';
 $collector->node->command_ok([ 'pg_dump', '--file', $dump, $collector->node->connstr($collector->{database}) ], 'a dump');
 $collector->stop('fast');
-my $other = PostgreSQL::Test::Cluster->new('other');
-$other->init;
-$other->start;
+my $other = $collector->other_server('other');
 add_script($last, slurp_file("$directory/lastfluss--$version.sql") . slurp_file("$directory/lastfluss--$version--$middle.sql") =~ s/^\\echo.*\n//r
 	. slurp_file("$directory/lastfluss--$middle--$last.sql") =~ s/^\\echo.*\n//r);
 # As where that is the control file's default, which other tests use while this one runs.
