@@ -3512,8 +3512,9 @@ CREATE FUNCTION lastfluss.subscribe(name text, conninfo text, site text DEFAULT 
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    slot   text;
-    needed integer;
+    slot    text;
+    needed  integer;
+    workers integer;
 BEGIN
     PERFORM lastfluss._require_collector();
     IF $1 IS NULL OR $1 !~ '^[a-z0-9_]{1,40}$' THEN
@@ -3548,13 +3549,13 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state',
               HINT = 'At the site: SELECT lastfluss.unpublish(); SELECT lastfluss.publish();';
     END IF;
-    -- Each takes a worker beside ours, and that which starts them.
+    -- Each takes a worker beside ours, that which starts them, and that of Citus.
     SELECT count(*) INTO needed FROM pg_subscription s WHERE s.subenabled;
-    IF needed > current_setting('max_logical_replication_workers')::integer
-        OR needed + 5 + current_setting('lastfluss.receivers')::integer > current_setting('max_worker_processes')::integer THEN
+    workers := needed + 5 + current_setting('lastfluss.receivers')::integer + (to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL)::integer;
+    IF needed > current_setting('max_logical_replication_workers')::integer OR workers > current_setting('max_worker_processes')::integer THEN
         RAISE WARNING 'there may be too few workers for % subscriptions', needed
         USING HINT = format('Set max_logical_replication_workers to at least %s and max_worker_processes to at least %s in postgresql.conf, and restart the server.',
-                            needed, needed + 5 + current_setting('lastfluss.receivers')::integer);
+                            needed, workers);
     END IF;
     PERFORM lastfluss._create_slot($2, slot);
 END;
@@ -3644,6 +3645,7 @@ DECLARE
     label   text;
     choice  boolean;
     other   text;
+    hub     text;
     kept    timestamptz;
     insane  boolean;
     rows    bigint;
@@ -3707,11 +3709,11 @@ BEGIN
             RAISE EXCEPTION 'a hub that publishes cannot choose between the collectors of a site'
             USING ERRCODE = 'feature_not_supported', HINT = 'Subscribe to both of them at the other hub, too, and unpublish() here; or without site.';
         END IF;
+        SELECT s.value INTO hub FROM lastfluss.settings s WHERE s.name = 'collector';
         INSERT INTO lastfluss._parcel (collector, "time", period, replaces, names, interfaces, iface, ingress, remote_asn, local_asn, family, bytes, packets, flows)
-        SELECT s.value, NEW."time", NEW.period, label || '/' || NEW.replaces, ARRAY(SELECT label || '/' || coalesce(n, '') FROM unnest(NEW.names) WITH ORDINALITY u(n, i) ORDER BY i),
-               (SELECT jsonb_agg(jsonb_set(j, '{name}', to_jsonb(label || '/' || (j ->> 'name')))) FROM jsonb_array_elements(NEW.interfaces) j),
-               NEW.iface, NEW.ingress, NEW.remote_asn, NEW.local_asn, NEW.family, NEW.bytes, NEW.packets, NEW.flows
-        FROM lastfluss.settings s WHERE s.name = 'collector';
+        VALUES (hub, NEW."time", NEW.period, label || '/' || NEW.replaces, ARRAY(SELECT label || '/' || coalesce(n, '') FROM unnest(NEW.names) WITH ORDINALITY u(n, i) ORDER BY i),
+                (SELECT jsonb_agg(jsonb_set(j, '{name}', to_jsonb(label || '/' || (j ->> 'name')))) FROM jsonb_array_elements(NEW.interfaces) j),
+                NEW.iface, NEW.ingress, NEW.remote_asn, NEW.local_asn, NEW.family, NEW.bytes, NEW.packets, NEW.flows);
         DELETE FROM lastfluss._parcel;
     END IF;
     RETURN NULL;

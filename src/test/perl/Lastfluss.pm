@@ -32,6 +32,7 @@ citus.recover_2pc_interval = 2s
 citus.enable_statistics_collection = off
 citus.enable_unsafe_triggers = on
 log_statement = none
+max_worker_processes = 24
 wal_level = logical
 max_prepared_transactions = 100
 max_connections = 100

@@ -13,6 +13,8 @@ use Lastfluss;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+plan skip_all => 'Citus takes no policy with a subquery, as examples/roles.sql has them' if ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus';
+
 my $checkout  = "$FindBin::RealBin/../../..";
 my $collector = Lastfluss->new('rights', init => { allows_streaming => 'logical' });
 my $node      = $collector->node;
