@@ -144,17 +144,21 @@ CREATE ROLE caller;
 GRANT USAGE ON SCHEMA lastfluss TO caller;
 GRANT EXECUTE ON FUNCTION lastfluss.doctor() TO caller;
 SQL
-is($collector->sql(q{SET ROLE monitor; SELECT status, topic FROM lastfluss.doctor() WHERE topic <> 'window' ORDER BY topic}), <<'ROWS' =~ s/\n$//r,
+SKIP:
+{
+	skip 'on Citus pg_monitor may read the table of the interfaces, too', 2 if $collector->on_citus;
+	is($collector->sql(q{SET ROLE monitor; SELECT status, topic FROM lastfluss.doctor() WHERE topic <> 'window' ORDER BY topic}), <<'ROWS' =~ s/\n$//r,
 ok|collector
 ok|counters
 warning|disk
 warning|loss
 ROWS
-	'pg_monitor is told');
-is($collector->sql(q{SET ROLE monitor; SELECT finding, advice FROM lastfluss.doctor() WHERE topic = 'counters'}),
-	q{flows were not compared with the interfaces' counters: permission denied for table interface|} .
-	q{GRANT SELECT ON public.traffic, lastfluss.interface, lastfluss.counters TO monitor;},
-	'and what it may not see');
+		'pg_monitor is told');
+	is($collector->sql(q{SET ROLE monitor; SELECT finding, advice FROM lastfluss.doctor() WHERE topic = 'counters'}),
+		q{flows were not compared with the interfaces' counters: permission denied for table interface|} .
+		q{GRANT SELECT ON public.traffic, lastfluss.interface, lastfluss.counters TO monitor;},
+		'and what it may not see');
+}
 is($collector->sql(q{SET ROLE caller; SELECT * FROM lastfluss.doctor()}),
 	'error|rights|permission denied for view status|GRANT pg_monitor TO caller;', 'a caller without rights is told so');
 
