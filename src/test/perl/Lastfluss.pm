@@ -50,7 +50,7 @@ sub new
 		port      => udp_port(),
 		sent      => 0,
 		receivers => 1,
-		citus     => $option{citus} // ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus',
+		citus     => $option{citus} // tests_on_citus(),
 		node      => PostgreSQL::Test::Cluster->new($name,
 			defined $option{install_path} ? (install_path => $option{install_path}) : ()) }, $class;
 
@@ -78,7 +78,10 @@ sub node { return $_[0]{node}; }
 sub port { return $_[0]{port}; }
 sub on_citus { return $_[0]{citus}; }
 
-# A server that does not preload the library, that takes dumps of this one.
+# Before there is a server: will it have Citus?
+sub tests_on_citus { return ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus'; }
+
+# A server that does not preload the library, and can take dumps of this one.
 sub other_server
 {
 	my ($self, $name) = @_;

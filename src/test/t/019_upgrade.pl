@@ -13,7 +13,7 @@ use Test::More;
 
 use constant ROUNDS => 20;
 
-plan skip_all => 'upgrade_table() moves no table where Citus is' if ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus';
+plan skip_all => 'upgrade_table() moves no table where Citus is' if Lastfluss::tests_on_citus();
 
 my $collector = Lastfluss->new('upgrade', conf => "restart_after_crash = on\n");
 my $node      = $collector->node;

@@ -15,7 +15,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time);
 
-plan skip_all => 'on Citus the others have to be told where a promoted node is' if ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus';
+plan skip_all => 'on Citus the others have to be told where a promoted node is' if Lastfluss::tests_on_citus();
 
 my $collector = Lastfluss->new('first', init => { allows_streaming => 'logical' },
 	conf => "wal_log_hints = on\nwal_keep_size = '256MB'\nhot_standby_feedback = on\n");

@@ -13,7 +13,7 @@ use Lastfluss;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-plan skip_all => 'Citus takes no policy with a subquery, as examples/roles.sql has them' if ($ENV{LASTFLUSS_TEST_ON} // '') eq 'citus';
+plan skip_all => 'Citus takes no policy with a subquery, as examples/roles.sql has them' if Lastfluss::tests_on_citus();
 
 my $checkout  = "$FindBin::RealBin/../../..";
 my $collector = Lastfluss->new('rights', init => { allows_streaming => 'logical' });

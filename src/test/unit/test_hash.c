@@ -74,7 +74,7 @@ longest_chain(KeyHash hash, const uint32_t *chosen, uint32_t count)
 	return longest;
 }
 
-/* Of as many as there are buckets, chance puts more than 11 into one in a run of a million. */
+/* As many as there are buckets: chance puts 12 into one less than once in 70,000 times. */
 static void
 test_spread(void **state)
 {
